@@ -64,6 +64,7 @@ struct SimulationOptions {
   int64_t limit_ns = kNever;    // the run is stopped at this virtual time
   std::vector<Fault> faults;
   TraceSink* trace = nullptr;
+  bool hash_trace = false;      // fills RunReport::trace_hash, at the cost of making every event
 };
 
 struct ProcessReport {

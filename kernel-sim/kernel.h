@@ -87,7 +87,6 @@ struct ChannelOptions {
   bool fixed_priority = false;     // P5
   bool unblock_pulse = false;      // D3: clients that want to leave are announced and wait for the server
   bool disconnect_pulse = false;   // L2: a pulse when the last connection of a client process is gone
-  int64_t grace_ns = kNever;       // D3: how long a client that wants to leave waits for the server at most
 };
 
 // Rights over a channel or a region. Granting can only narrow (R2).
@@ -124,6 +123,7 @@ struct SendArguments {
   MutableParts reply;
   absl::Span<const RegionReference> regions;
   int64_t deadline_ns = kNever;
+  int64_t grace_ns = 1'000'000'000;  // D3: how long past the deadline the server may take to let go
 };
 struct SendResult {
   uint64_t reply_bytes = 0;  // how long the reply was; beyond the room offered it was cut (S2)

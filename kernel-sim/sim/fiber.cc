@@ -1,0 +1,204 @@
+// Fibers on Boost.Context's bare switch, announced to the sanitizers.
+#include "kernel-sim/sim/fiber.h"
+
+#include <cxxabi.h>
+#include <sys/mman.h>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "kernel-sim/core/bounds.h"
+#include "kernel-sim/core/check.h"
+#include "kernel-sim/core/errors.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define PARLEY_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PARLEY_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define PARLEY_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PARLEY_TSAN 1
+#endif
+#endif
+
+#ifdef PARLEY_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef PARLEY_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace parley::sim {
+namespace {
+
+using boost::context::detail::fcontext_t;
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+constexpr size_t kStacksPerChunk = 64;
+constexpr int kMadvGuardInstall = 102;  // MADV_GUARD_INSTALL, newer than Debian 12's headers
+
+size_t RoundUpToPages(size_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
+
+// What the C++ ABI keeps per host thread; its layout is fixed by the Itanium ABI.
+struct ExceptionGlobals {
+  void* caught;
+  unsigned int uncaught;
+};
+ExceptionGlobals& Exceptions() {
+  return *reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
+}
+
+}  // namespace
+
+bool Stack::GuardContains(const void* address) const {
+  const auto* byte = static_cast<const std::byte*>(address);
+  return byte >= bottom - kPageBytes && byte < bottom;
+}
+
+StackPool::StackPool(size_t stack_bytes) : stack_bytes_(RoundUpToPages(stack_bytes)) {}
+
+StackPool::~StackPool() {
+  for (auto [address, bytes] : chunks_) munmap(address, bytes);
+}
+
+absl::Status StackPool::AddChunk() {
+  const size_t stride = stack_bytes_ + kPageBytes;
+  const size_t bytes = stride * kStacksPerChunk;
+  void* chunk = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (chunk == MAP_FAILED) {
+    return MakeError(Error::kQuotaExhausted,
+                     absl::StrCat("no memory for ", kStacksPerChunk, " stacks of ", stack_bytes_,
+                                  " bytes: ", std::strerror(errno)));
+  }
+  madvise(chunk, bytes, MADV_NOHUGEPAGE);  // a huge page would back 8 stacks for one that is used
+  chunks_.emplace_back(chunk, bytes);
+  for (size_t i = kStacksPerChunk; i-- > 0;) {
+    auto* guard = static_cast<std::byte*>(chunk) + i * stride;
+    if (!guards_by_mprotect_ && madvise(guard, kPageBytes, kMadvGuardInstall) != 0) {
+      guards_by_mprotect_ = true;
+    }
+    if (guards_by_mprotect_ && mprotect(guard, kPageBytes, PROT_NONE) != 0) {
+      return MakeError(Error::kQuotaExhausted,
+                       "no more guard pages for stacks: raise vm.max_map_count (sysctl) or run on "
+                       "Linux 6.13 or later, whose guard pages need no mapping each");
+    }
+    free_.push_back({guard + kPageBytes, stack_bytes_});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Stack> StackPool::Take() {
+  if (free_.empty()) {
+    if (absl::Status added = AddChunk(); !added.ok()) return added;
+  }
+  Stack stack = free_.back();
+  free_.pop_back();
+  return stack;
+}
+
+void StackPool::GiveBack(Stack stack) {
+#ifdef PARLEY_ASAN
+  __asan_unpoison_memory_region(stack.bottom, stack.size);
+#endif
+  free_.push_back(stack);
+}
+
+// What travels with a jump: who left, who arrives.
+struct Fiber::Trip {
+  Fiber* from;
+  Fiber* to;
+};
+
+struct FiberEntry {
+  static void Run(transfer_t transfer) {
+    auto* trip = static_cast<Fiber::Trip*>(transfer.data);
+    Fiber* self = trip->to;
+    self->Arrived(*trip->from, transfer.fctx);
+    self->entry_(self->argument_);
+    PARLEY_CHECK(!"a fiber's entry returned instead of calling Exit");
+  }
+};
+
+Fiber::Fiber() {
+#ifdef PARLEY_TSAN
+  tsan_fiber_ = __tsan_get_current_fiber();
+#endif
+}
+
+Fiber::Fiber(Stack stack, void (*entry)(void*), void* argument)
+    : stack_(stack), entry_(entry), argument_(argument) {
+  context_ = make_fcontext(stack.bottom + stack.size, stack.size, FiberEntry::Run);
+#ifdef PARLEY_TSAN
+  tsan_fiber_ = __tsan_create_fiber(0);
+  owns_tsan_fiber_ = true;
+#endif
+}
+
+Fiber::~Fiber() {
+#ifdef PARLEY_TSAN
+  if (owns_tsan_fiber_) __tsan_destroy_fiber(tsan_fiber_);
+#endif
+}
+
+// On the stack of the fiber that has been switched to, before anything else.
+void Fiber::Arrived(Fiber& from, void* from_context) {
+  from.context_ = from_context;
+#ifdef PARLEY_ASAN
+  const void* bottom = nullptr;
+  size_t size = 0;
+  __sanitizer_finish_switch_fiber(fake_stack_, &bottom, &size);
+  if (from.stack_.bottom == nullptr) {  // the host thread's own stack, seen for the first time
+    from.stack_.bottom = static_cast<std::byte*>(const_cast<void*>(bottom));
+    from.stack_.size = size;
+  }
+#endif
+  Exceptions() = {exceptions_.caught, exceptions_.uncaught};
+}
+
+void Fiber::Jump(Fiber& from, Fiber& to, [[maybe_unused]] bool for_ever) {
+  const ExceptionGlobals& globals = Exceptions();
+  from.exceptions_ = {globals.caught, globals.uncaught};
+#ifdef PARLEY_ASAN
+  __sanitizer_start_switch_fiber(for_ever ? nullptr : &from.fake_stack_, to.stack_.bottom,
+                                 to.stack_.size);
+#endif
+#ifdef PARLEY_TSAN
+  __tsan_switch_to_fiber(to.tsan_fiber_, 0);
+#endif
+  Trip trip{&from, &to};
+  const transfer_t transfer = jump_fcontext(to.context_, &trip);
+  from.Arrived(*static_cast<Trip*>(transfer.data)->from, transfer.fctx);
+}
+
+void Fiber::Switch(Fiber& from, Fiber& to) { Jump(from, to, false); }
+
+void Fiber::Exit(Fiber& from, Fiber& to) {
+  Jump(from, to, true);
+  PARLEY_CHECK(!"a fiber that is over was switched to");
+  __builtin_unreachable();
+}
+
+void Fiber::ArriveByRescue([[maybe_unused]] Fiber& rescue) {
+  Exceptions() = {nullptr, 0};
+#ifdef PARLEY_ASAN
+  void* abandoned = nullptr;
+  __sanitizer_start_switch_fiber(&abandoned, rescue.stack_.bottom, rescue.stack_.size);
+  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
+#ifdef PARLEY_TSAN
+  __tsan_switch_to_fiber(rescue.tsan_fiber_, 0);
+#endif
+}
+
+}  // namespace parley::sim

@@ -1,0 +1,89 @@
+// Fibers: the stacks that simulated threads run on, and the switch between two of them.
+//
+// One host thread drives all fibers of a simulation. A switch saves what the C++ runtime keeps per host thread about
+// exceptions in flight, and tells the address and thread sanitizers where it goes.
+//
+// Invariants:
+//   1. Exactly one fiber of a host thread is running; only it may call Switch, as `from`.
+//   2. Below each stack lies a guard page: an overflow faults there and nowhere else.
+//   3. A fiber that has called Exit is never switched to again, and its stack may be used anew.
+#ifndef PARLEY_KERNEL_SIM_SIM_FIBER_H_
+#define PARLEY_KERNEL_SIM_SIM_FIBER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace parley::sim {
+
+// Memory of one stack: [bottom, bottom + size), a guard page right below `bottom`.
+struct Stack {
+  std::byte* bottom = nullptr;
+  size_t size = 0;
+  bool GuardContains(const void* address) const;
+};
+
+// Makes stacks of one size and takes them back for reuse. Only pages that were touched cost memory.
+class StackPool {
+ public:
+  explicit StackPool(size_t stack_bytes);  // rounded up to pages
+  ~StackPool();
+  StackPool(const StackPool&) = delete;
+  StackPool& operator=(const StackPool&) = delete;
+
+  // kQuotaExhausted: the host gives no more memory or mappings; the text says which limit to raise.
+  absl::StatusOr<Stack> Take();
+  void GiveBack(Stack stack);
+
+ private:
+  absl::Status AddChunk();
+
+  const size_t stack_bytes_;
+  std::vector<std::pair<void*, size_t>> chunks_;
+  std::vector<Stack> free_;
+  bool guards_by_mprotect_ = false;  // a host without MADV_GUARD_INSTALL (Linux before 6.13)
+};
+
+class Fiber {
+ public:
+  Fiber();  // the host thread's own stack, running
+  Fiber(Stack stack, void (*entry)(void*), void* argument);  // starts at the first switch to it
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  const Stack& stack() const { return stack_; }
+
+  // Leaves `from`, the running fiber, for `to`; returns when somebody switches back.
+  static void Switch(Fiber& from, Fiber& to);
+  // The same, never to return: `from` is over.
+  [[noreturn]] static void Exit(Fiber& from, Fiber& to);
+  // Declares that the host thread, while on `abandoned`, has been moved by a signal handler onto the stack of
+  // `rescue` (invariant 1 now holds for it).
+  static void ArriveByRescue(Fiber& rescue);
+
+ private:
+  struct Trip;
+  static void Jump(Fiber& from, Fiber& to, bool for_ever);
+  void Arrived(Fiber& from, void* from_context);
+  friend struct FiberEntry;
+
+  Stack stack_;
+  void* context_ = nullptr;
+  void (*entry_)(void*) = nullptr;
+  void* argument_ = nullptr;
+  struct {  // what __cxa_get_globals() points at
+    void* caught = nullptr;
+    unsigned int uncaught = 0;
+  } exceptions_;
+  void* fake_stack_ = nullptr;  // address sanitizer
+  void* tsan_fiber_ = nullptr;  // thread sanitizer
+  bool owns_tsan_fiber_ = false;
+};
+
+}  // namespace parley::sim
+
+#endif  // PARLEY_KERNEL_SIM_SIM_FIBER_H_
