@@ -32,6 +32,7 @@
 #include "kernel-sim/core/bytes.h"
 #include "kernel-sim/core/errors.h"
 #include "kernel-sim/core/ids.h"
+#include "kernel-sim/core/rights.h"
 
 namespace parley {
 
@@ -88,12 +89,6 @@ struct ChannelOptions {
   bool unblock_pulse = false;      // D3: clients that want to leave are announced and wait for the server
   bool disconnect_pulse = false;   // L2: a pulse when the last connection of a client process is gone
 };
-
-// Rights over a channel or a region. Granting can only narrow (R2).
-enum class Rights : uint8_t { kNone = 0, kRead = 1, kWrite = 2, kGrant = 4, kConnect = 8 };
-constexpr Rights operator|(Rights a, Rights b) { return Rights(Raw(a) | Raw(b)); }
-constexpr Rights operator&(Rights a, Rights b) { return Rights(Raw(a) & Raw(b)); }
-constexpr bool Includes(Rights all, Rights some) { return (all & some) == some; }
 
 // A pulse as a program describes it (U1).
 struct PulseSpec {
