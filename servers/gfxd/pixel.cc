@@ -1,0 +1,165 @@
+// Fill, source-over, and YUV conversion combined with bilinear scaling. See pixel.h.
+#include "servers/gfxd/pixel.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace gfxd {
+namespace {
+
+// Where one output column or row lies between two samples of the source; weight_next of 256.
+struct Tap {
+  int index = 0;
+  int next = 0;
+  int weight_next = 0;
+};
+
+// The samples for output position `at` of `out_size`, for a source of `in_size`. Centres are
+// aligned, edges repeated.
+Tap TapAt(int at, int out_size, int in_size) {
+  const int64_t position = ((2 * int64_t{at} + 1) * in_size * 128) / out_size - 128;  // in 1/256
+  const int64_t clamped = std::clamp<int64_t>(position, 0, (int64_t{in_size} - 1) * 256);
+  const int index = static_cast<int>(clamped >> 8);
+  return {index, std::min(index + 1, in_size - 1), static_cast<int>(clamped & 255)};
+}
+
+std::vector<Tap> TapsFor(int first, int count, int out_size, int in_size) {
+  std::vector<Tap> taps(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    taps[static_cast<size_t>(i)] = TapAt(first + i, out_size, in_size);
+  }
+  return taps;
+}
+
+struct Plane {
+  const uint8_t* bytes;
+  int width;
+  int height;
+};
+
+// One row between two rows of a plane.
+void MixRows(const Plane& plane, const Tap& tap, uint8_t* out) {
+  const uint8_t* above = plane.bytes + static_cast<ptrdiff_t>(tap.index) * plane.width;
+  if (tap.weight_next == 0) {
+    std::memcpy(out, above, static_cast<size_t>(plane.width));
+    return;
+  }
+  const uint8_t* below = plane.bytes + static_cast<ptrdiff_t>(tap.next) * plane.width;
+  const int weight = tap.weight_next;
+  for (int x = 0; x < plane.width; ++x) {
+    out[x] = static_cast<uint8_t>((above[x] * (256 - weight) + below[x] * weight + 128) >> 8);
+  }
+}
+
+int Sample(const uint8_t* row, const Tap& tap) {
+  return (row[tap.index] * (256 - tap.weight_next) + row[tap.next] * tap.weight_next + 128) >> 8;
+}
+
+// Coefficients in 1/256 (ITU-R BT.601 and BT.709, limited range).
+struct Coefficients {
+  int luma, red_v, green_u, green_v, blue_u;
+};
+constexpr Coefficients kBt601 = {298, 409, 100, 208, 516};
+constexpr Coefficients kBt709 = {298, 459, 55, 136, 541};
+
+uint32_t ToByte(int value) { return static_cast<uint32_t>(std::clamp(value >> 8, 0, 255)); }
+
+Pixel Convert(const Coefficients& c, int y, int u, int v) {
+  const int luma = (y - 16) * c.luma + 128;
+  const int blue_difference = u - 128;
+  const int red_difference = v - 128;
+  return Rgba(ToByte(luma + c.red_v * red_difference),
+              ToByte(luma - c.green_u * blue_difference - c.green_v * red_difference),
+              ToByte(luma + c.blue_u * blue_difference));
+}
+
+// Channel by channel, clamped: a client's colours may exceed its alpha.
+Pixel Over(Pixel source, Pixel below) {
+  const uint32_t keep = 255 - (source >> 24);
+  Pixel result = 0;
+  for (int shift = 0; shift < 32; shift += 8) {
+    const uint32_t scaled = ((below >> shift & 255) * keep + 127) / 255;
+    result |= std::min<uint32_t>((source >> shift & 255) + scaled, 255) << shift;
+  }
+  return result;
+}
+
+}  // namespace
+
+Rect Intersect(const Rect& a, const Rect& b) {
+  const int64_t left = std::max(a.x, b.x);
+  const int64_t top = std::max(a.y, b.y);
+  const int64_t right = std::min(int64_t{a.x} + a.width, int64_t{b.x} + b.width);
+  const int64_t bottom = std::min(int64_t{a.y} + a.height, int64_t{b.y} + b.height);
+  return {static_cast<int>(left), static_cast<int>(top),
+          static_cast<int>(std::max<int64_t>(right - left, 0)),
+          static_cast<int>(std::max<int64_t>(bottom - top, 0))};
+}
+
+void Fill(Canvas canvas, Rect rect, Pixel color) {
+  const Rect visible = Intersect(rect, canvas.bounds());
+  for (int y = visible.y; y < visible.y + visible.height; ++y) {
+    std::fill_n(canvas.row(y) + visible.x, visible.width, color);
+  }
+}
+
+void BlendOver(Canvas canvas, Picture picture, int x, int y) {
+  const Rect visible = Intersect({x, y, picture.width, picture.height}, canvas.bounds());
+  for (int row = visible.y; row < visible.y + visible.height; ++row) {
+    const Pixel* source = picture.row(row - y) + (visible.x - x);
+    Pixel* out = canvas.row(row) + visible.x;
+    for (int i = 0; i < visible.width; ++i) {
+      const Pixel pixel = source[i];
+      if (pixel >> 24 == 255) {
+        out[i] = pixel;
+      } else if (pixel != 0) {
+        out[i] = Over(pixel, out[i]);
+      }
+    }
+  }
+}
+
+void DrawYuv(Canvas canvas, const YuvFrame& frame, Rect rect) {
+  const Rect visible = Intersect(rect, canvas.bounds());
+  if (visible.width == 0 || visible.height == 0 || frame.width <= 0 || frame.height <= 0) return;
+  const int chroma_width = (frame.width + 1) / 2;
+  const int chroma_height = (frame.height + 1) / 2;
+  const ptrdiff_t luma_bytes = static_cast<ptrdiff_t>(frame.width) * frame.height;
+  const ptrdiff_t chroma_bytes = static_cast<ptrdiff_t>(chroma_width) * chroma_height;
+  const Plane luma = {frame.bytes, frame.width, frame.height};
+  const Plane blue = {frame.bytes + luma_bytes, chroma_width, chroma_height};
+  const Plane red = {blue.bytes + chroma_bytes, chroma_width, chroma_height};
+
+  const int first_x = visible.x - rect.x;
+  const auto luma_taps = TapsFor(first_x, visible.width, rect.width, luma.width);
+  const auto chroma_taps = TapsFor(first_x, visible.width, rect.width, chroma_width);
+  const Coefficients c = frame.matrix == Matrix::kBt601 ? kBt601 : kBt709;
+  std::vector<uint8_t> y_row(static_cast<size_t>(luma.width));
+  std::vector<uint8_t> u_row(static_cast<size_t>(chroma_width));
+  std::vector<uint8_t> v_row(static_cast<size_t>(chroma_width));
+  for (int y = visible.y; y < visible.y + visible.height; ++y) {
+    const Tap chroma_tap = TapAt(y - rect.y, rect.height, chroma_height);
+    MixRows(luma, TapAt(y - rect.y, rect.height, luma.height), y_row.data());
+    MixRows(blue, chroma_tap, u_row.data());
+    MixRows(red, chroma_tap, v_row.data());
+    Pixel* out = canvas.row(y) + visible.x;
+    for (size_t i = 0; i < luma_taps.size(); ++i) {
+      out[i] = Convert(c, Sample(y_row.data(), luma_taps[i]), Sample(u_row.data(), chroma_taps[i]),
+                       Sample(v_row.data(), chroma_taps[i]));
+    }
+  }
+}
+
+void ToRgb(Picture picture, std::vector<uint8_t>& rgb) {
+  const size_t count = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height);
+  rgb.resize(count * 3);
+  uint8_t* out = rgb.data();
+  for (size_t i = 0; i < count; ++i, out += 3) {
+    const Pixel pixel = picture.pixels[i];
+    out[0] = static_cast<uint8_t>(pixel);
+    out[1] = static_cast<uint8_t>(pixel >> 8);
+    out[2] = static_cast<uint8_t>(pixel >> 16);
+  }
+}
+
+}  // namespace gfxd
