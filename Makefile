@@ -1,0 +1,99 @@
+# Parley. `make` builds, `make demo` shows, `make test` proves, `make bench` measures; `make help` lists the rest.
+#
+# Options: V=1 shows commands, CXX= picks the compiler, SAN=address,undefined or SAN=thread builds with sanitizers,
+# BUILD= picks the folder, VIDEO= the demo's input, PREFIX= and DESTDIR= where to install.
+
+VERSION := 0.1.0
+, := ,
+SAN     ?=
+BUILD   ?= build$(if $(SAN),/san-$(subst $(,),-,$(SAN)))
+PREFIX  ?= /usr/local
+
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+ifneq ($(V),1)
+Q := @
+say = @echo "  $(1)  $(2)"
+endif
+
+# --- What is built from what -------------------------------------------------------------------------------------
+LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc)
+TOOL_MAIN      := apps/parley/main.cc
+TOOL_SOURCES   := $(filter-out $(TOOL_MAIN),$(wildcard apps/*/*.cc servers/*/*.cc))
+TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc tests/support/*.cc \
+                    tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
+PUBLIC_HEADERS := $(wildcard libipc/include/ipc/*.h)
+
+objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
+LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
+TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
+
+# --- How -----------------------------------------------------------------------------------------------------------
+ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
+          absl_inlined_vector absl_span absl_hash absl_cord
+OPTIMIZE := $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
+CXXFLAGS += -std=c++20 -g $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
+LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
+# Evaluated when first used: scripts/setup may have to install pkg-config first.
+LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
+TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
+
+.PHONY: all demo test bench install format lint clean help setup
+all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.so
+
+$(BUILD)/obj/%.o: %.cc | setup
+	$(call say,CXX   ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/lib/libparley.a: $(LIB_OBJECTS)
+	$(call say,AR    ,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/lib/libparley.so: $(LIB_OBJECTS)
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -shared -Wl,-soname,libparley.so.0 $(LDFLAGS) $^ -o $@.$(VERSION) $(LIB_LIBS)
+	$(Q)ln -sf libparley.so.$(VERSION) $@.0 && ln -sf libparley.so.0 $@
+
+$(BUILD)/bin/parley: $(call objects,$(TOOL_MAIN)) $(TOOL_OBJECTS) $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
+
+$(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
+
+setup:
+	@scripts/setup --quiet
+
+demo: $(BUILD)/bin/parley
+	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)')
+
+test: $(BUILD)/bin/tests $(BUILD)/bin/parley $(BUILD)/lib/libparley.so
+	@scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
+
+bench: $(BUILD)/bin/parley
+	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
+
+install: all $(BUILD)/lib/libparley.a
+	@scripts/install --build=$(BUILD) --prefix=$(PREFIX) --destdir=$(DESTDIR) --version=$(VERSION)
+
+format: | setup
+	$(Q)git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+lint: | setup
+	@scripts/lint
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@echo "Targets: all demo test bench install format lint clean"
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
