@@ -18,9 +18,9 @@ say = @echo "  $(1)  $(2)"
 endif
 
 # --- What is built from what -------------------------------------------------------------------------------------
-LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc)
+LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
-TOOL_SOURCES   := $(filter-out $(TOOL_MAIN),$(wildcard apps/*/*.cc servers/*/*.cc))
+TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%,$(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc tests/support/*.cc \
                     tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
 PUBLIC_HEADERS := $(wildcard libipc/include/ipc/*.h)

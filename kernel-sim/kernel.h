@@ -203,6 +203,11 @@ class Kernel {
   virtual absl::Status ThreadSetScheduling(ThreadHandle thread, const Scheduling& scheduling) = 0;
   virtual absl::StatusOr<int> ThreadPriority(ThreadHandle thread) = 0;  // effective (P3)
   virtual void ThreadClose(ThreadHandle thread) noexcept = 0;           // the thread goes on, unjoined
+  // For destructors: cancels the thread, waits until it has ended, and closes the handle. Blocks (JOIN) without deadline;
+  // a cancelled caller goes on waiting.
+  virtual void ThreadEnd(ThreadHandle thread) noexcept = 0;
+  // Ends all other threads of the process, as its end would; where they unwind, they have done so on return.
+  virtual void EndOtherThreads() noexcept = 0;
   // Starts a program of the world's table as a process. kNoSuchName: no such program. kNotPermitted: P6, uid.
   virtual absl::StatusOr<ChildHandle> ProcessSpawn(std::string_view program, const ProcessOptions& options) = 0;
   // Blocks (JOIN) until the child has ended. kDeadline, kCancelled.

@@ -30,6 +30,8 @@ class Calls final : public Kernel {
   absl::Status ThreadSetScheduling(ThreadHandle thread, const Scheduling& scheduling) override;
   absl::StatusOr<int> ThreadPriority(ThreadHandle thread) override;
   void ThreadClose(ThreadHandle thread) noexcept override;
+  void ThreadEnd(ThreadHandle thread) noexcept override;
+  void EndOtherThreads() noexcept override;
   absl::StatusOr<ChildHandle> ProcessSpawn(std::string_view program,
                                            const ProcessOptions& options) override;
   absl::StatusOr<ExitStatus> ProcessWait(ChildHandle child, int64_t deadline_ns) override;

@@ -49,17 +49,7 @@ absl::Status Calls::ThreadCancel(ThreadHandle handle) {
   PARLEY_ENTER();
   SimThread* thread = process_.thread_handles.Find(handle);
   if (thread == nullptr) return Refuse(Error::kBadHandle);
-  switch (thread->state()) {
-    case ThreadState::kDead:
-      break;
-    case ThreadState::kStopped:
-    case ThreadState::kReady:
-    case ThreadState::kRunning:
-      thread->cancel_pending = true;
-      break;
-    default:
-      sim_.Leave(*thread, Error::kCancelled);
-  }
+  sim_.Cancel(*thread);
   Leave();
   return absl::OkStatus();
 }
@@ -90,6 +80,30 @@ void Calls::ThreadClose(ThreadHandle handle) noexcept {
   if (thread == nullptr) return;
   thread->named = false;
   sim_.ForgetIfUnnamed(*thread);
+}
+
+void Calls::ThreadEnd(ThreadHandle handle) noexcept {
+  if (!EnterQuietly()) return;
+  SimThread& joiner = sim_.current();
+  SimThread* thread = process_.thread_handles.Find(handle);
+  if (thread == nullptr || thread == &joiner) return;
+  while (thread->state() != ThreadState::kDead) {
+    sim_.Cancel(*thread);
+    joiner.joining = thread;
+    thread->joiners.push_back(&joiner);
+    sim_.BeginWait(joiner, ThreadState::kJoin, kNever);
+    sim_.scheduler().FinishBlock();
+    if (joiner.state() == ThreadState::kDead) return;
+  }
+  process_.thread_handles.Remove(handle);
+  thread->named = false;
+  sim_.ForgetIfUnnamed(*thread);
+}
+
+void Calls::EndOtherThreads() noexcept {
+  if (!EnterQuietly()) return;
+  sim_.EndOtherThreads(sim_.current());
+  Leave();
 }
 
 absl::StatusOr<ChildHandle> Calls::ProcessSpawn(std::string_view program,

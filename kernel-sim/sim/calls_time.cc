@@ -11,19 +11,19 @@ constexpr uint32_t kJitterSteps = 8;  // how finely jitter is chosen
 absl::Status Calls::Enter() {
   if (sim_.forked()) return Refuse(Error::kForked);
   SimThread& thread = sim_.current();
-  if (process_.ended) return sim_.CallAfterDeath(thread);
+  if (thread.state() == ThreadState::kDead) return sim_.CallAfterDeath(thread);
   sim_.CountCall();
   sim_.scheduler().Charge(sim_.options().call_cost_ns + std::exchange(thread.owed_ns, 0));
   if (!process_.faults.empty() && !process_.ended) sim_.ApplyFaults(process_);
-  if (process_.ended) return sim_.CallAfterDeath(thread);
+  if (thread.state() == ThreadState::kDead) return sim_.CallAfterDeath(thread);
   return absl::OkStatus();
 }
 
 bool Calls::EnterQuietly() noexcept {
-  if (sim_.forked() || process_.ended) return false;
+  if (sim_.forked() || sim_.current().state() == ThreadState::kDead) return false;
   sim_.CountCall();
   sim_.scheduler().Charge(sim_.options().call_cost_ns);
-  return !process_.ended;
+  return sim_.current().state() != ThreadState::kDead;
 }
 
 void Calls::Compute(int64_t cpu_ns) {

@@ -83,6 +83,7 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
   process->kernel = std::make_unique<Calls>(*this, *process);
   auto thread = MakeThread(*process, options.scheduling, "main", nullptr, nullptr);
   if (!thread.ok()) return thread.status();
+  process->main = *thread;
   processes_.push_back(std::move(process));
   Process& made = *processes_.back();
   TellProcess(made);
@@ -166,12 +167,17 @@ void Simulation::RunProgram(SimThread& thread) {
 void Simulation::BookFiberOver(SimThread& thread) {
   PARLEY_CHECK(!thread.fiber_over);
   thread.fiber_over = true;
+  if (thread.process.main == &thread) thread.process.main = nullptr;
   over_.push_back(&thread);
   if (--thread.process.fibers == 0 && thread.process.ended) ReleaseMemory(thread.process);
 }
 
 void Simulation::LeaveFiber(SimThread& thread) {
+  Process& process = thread.process;
   BookFiberOver(thread);
+  if (process.ended && process.main != nullptr && !scheduler_.running_to_end()) {
+    Unwind(*process.main);
+  }
   scheduler_.Settle();
   scheduler_.LeaveForGood();
 }
@@ -196,6 +202,7 @@ void Simulation::OnTerminate() {
   LeaveFiber(thread);
 }
 
+// Also of a thread that was ended while its process lives (EndOtherThreads).
 absl::Status Simulation::CallAfterDeath(SimThread& thread) {
   if (++thread.calls_after_death > kMaxCallsAfterDeath) LeaveFiber(thread);
   if (std::uncaught_exceptions() == 0) throw ProcessEnded{};
@@ -303,14 +310,30 @@ void Simulation::EndProcess(Process& process, ExitStatus exit) {
   TellExit(process);
   if (!process.service) --foreground_;
   StopIfDone();
+  // The main thread unwinds last: its frames hold what the others use. See LeaveFiber.
+  SimThread* current = scheduler_.current() == nullptr ? nullptr : &this->current();
+  const bool from_inside = current != nullptr && &current->process == &process;
   for (SimThread* thread : threads) {
-    if (thread == scheduler_.current()) continue;
-    if (thread->started) {
-      scheduler_.RunToEnd(*thread);
-    } else {
-      BookFiberOver(*thread);
-    }
+    if (thread != current && thread != process.main) Unwind(*thread);
   }
+  if (!from_inside && process.main != nullptr) Unwind(*process.main);
+}
+
+// Runs the destructors on the stack of a dead thread.
+void Simulation::Unwind(SimThread& thread) {
+  if (thread.fiber_over) return;
+  if (thread.started) {
+    scheduler_.RunToEnd(thread);
+  } else {
+    BookFiberOver(thread);
+  }
+}
+
+void Simulation::EndOtherThreads(SimThread& survivor) {
+  std::vector<SimThread*> others = survivor.process.threads;
+  std::erase(others, &survivor);
+  for (SimThread* thread : others) EndThread(*thread);
+  for (SimThread* thread : others) Unwind(*thread);
 }
 
 }  // namespace parley::sim

@@ -167,6 +167,7 @@ struct Process {
 
   std::vector<SimThread*> threads;  // alive
   int fibers = 0;                   // threads that have not left their stacks yet
+  SimThread* main = nullptr;        // null once its fiber is over
   HandleTable<ThreadHandle, SimThread> thread_handles;
   HandleTable<ChildHandle, Process> children;
   HandleTable<ChannelHandle, SimChannel> channels;

@@ -152,6 +152,7 @@ class Scheduler {
   [[noreturn]] void LeaveForGood();
   // Runs the fiber of `thread`, which is DEAD, until it leaves for good; then goes on here.
   void RunToEnd(ScheduledThread& thread);
+  bool running_to_end() const { return run_to_end_return_ != nullptr; }
   // A signal handler has moved the host thread off the current thread's fiber, which is lost, onto `rescue`. To be
   // left by LeaveForGood.
   void ArriveOnRescue(Fiber& rescue) { active_fiber_ = &rescue; }

@@ -147,7 +147,7 @@ void Simulation::BeginWait(SimThread& thread, ThreadState state, int64_t deadlin
 
 absl::Status Simulation::EndWait(SimThread& thread) {
   scheduler_.FinishBlock();
-  if (thread.process.ended) return CallAfterDeath(thread);
+  if (thread.state() == ThreadState::kDead) return CallAfterDeath(thread);
   return std::move(thread.wake_status);
 }
 
@@ -177,6 +177,21 @@ void Simulation::Leave(SimThread& thread, Error error) {
     default:
       LeaveWaits(thread);
       return Wake(thread, MakeError(error, Describe(error)));
+  }
+}
+
+// D5: a thread that is not blocked now leaves the next call that would block.
+void Simulation::Cancel(SimThread& thread) {
+  switch (thread.state()) {
+    case ThreadState::kDead:
+      return;
+    case ThreadState::kStopped:
+    case ThreadState::kReady:
+    case ThreadState::kRunning:
+      thread.cancel_pending = true;
+      return;
+    default:
+      Leave(thread, Error::kCancelled);
   }
 }
 

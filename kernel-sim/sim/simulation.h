@@ -62,6 +62,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   // D5: makes a blocked thread leave with `error`, as at its deadline.
   void Leave(SimThread& thread, Error error);
 
+  void Cancel(SimThread& thread);
+
   // Lives (lives.cc).
   absl::StatusOr<Process*> MakeProcess(std::string_view program, const ProcessOptions& options,
                                        Process* parent);
@@ -72,6 +74,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   // unwinds at its next kernel call.
   void EndProcess(Process& process, ExitStatus exit);
   void ForgetIfUnnamed(SimThread& thread);
+  void EndOtherThreads(SimThread& survivor);
   // A child counts for the run's end as its maker does.
   void Adopt(Process& child, const Process& maker);
   static absl::Status CheckSchedulingFor(const Process& process, const Scheduling& scheduling);
@@ -156,6 +159,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void EndSendOfDeadClient(SimThread& client);
   void LeaveWaits(SimThread& thread);
   void BookFiberOver(SimThread& thread);
+  void Unwind(SimThread& thread);
   [[noreturn]] void LeaveFiber(SimThread& thread);
   void ConnectToNames(Process& process);
   void EndMemory(Process& process);

@@ -32,6 +32,7 @@ struct Pulse {
 // What Receive returns: a message or a pulse (U3).
 class [[nodiscard]] Received {
  public:
+  Received() = default;  // neither: an empty message
   Received(Received&&) noexcept = default;
   Received& operator=(Received&&) noexcept = default;
   Message* message() { return is_pulse_ ? nullptr : &message_; }      // null for a pulse
@@ -39,12 +40,6 @@ class [[nodiscard]] Received {
 
  private:
   friend class Channel;
-  friend class absl::StatusOr<Received>;
-
- public:
-  Received() = default;  // for StatusOr: an empty message
-
- private:
   bool is_pulse_ = false;
   Message message_;
   Pulse pulse_;
@@ -108,6 +103,7 @@ class [[nodiscard]] Channel {
   friend class Process;
   Channel(parley::Kernel* kernel, uint32_t handle, std::string name)
       : kernel_(kernel), handle_(handle), name_(std::move(name)) {}
+  absl::Status ReceiveInto(MutableBytes buffer, Deadline deadline, Received& received) const;
 
   parley::Kernel* kernel_;
   uint32_t handle_;

@@ -20,13 +20,17 @@
 #include "ipc/time.h"
 #include "ipc/token.h"
 
+namespace parley {
+struct Mapping;
+}
+
 namespace ipc {
 
 struct ChannelOptions {
   bool fixed_priority = false;    // P5: kFixedPriority, takes no part in inheritance
   bool unblock_pulse = false;     // D3: kUnblockPulse, clients that want to leave are announced and wait
   bool disconnect_pulse = false;  // L2: a pulse when the last connection of a client process is gone
-  uint32_t mode = 0666;           // N4: who may open the name: rw of owner, group, others; both are needed
+  uint32_t mode = 0666;           // N4: who may open the name: the write bits, as for a Unix socket
 };
 
 struct OpenOptions {
@@ -102,6 +106,8 @@ class Process {
   absl::StatusOr<std::vector<std::string>> ListNames(absl::string_view prefix);
   // A channel without a name; `label` is for people.
   absl::StatusOr<Channel> CreateChannel(absl::string_view label, const ChannelOptions& options = {});
+  // For the name server alone: the far end of every process's first connection (N5). kNotPermitted elsewhere.
+  absl::StatusOr<Channel> TakeNameServiceChannel();
   // With a token from Channel::Grant. kNotPermitted: not this process's. kLeaseEnded: revoked, or the channel is gone.
   absl::StatusOr<Connection> Connect(const Token& token, absl::string_view label,
                                      const OpenOptions& options = {});
@@ -149,10 +155,11 @@ class Process {
 
  private:
   struct Bodies;  // of threads that have not ended
-  absl::StatusOr<Connection> Names() const;
+  absl::StatusOr<Region> Hold(const absl::StatusOr<parley::Mapping>& mapping) const;
 
   parley::Kernel* const kernel_;
   std::unique_ptr<Bodies> bodies_;
+  Connection names_;  // N5: the connection that the process was born with
 };
 
 }  // namespace ipc

@@ -57,7 +57,6 @@ class [[nodiscard]] Thread {
  private:
   friend class Process;
   Thread(parley::Kernel* kernel, uint32_t handle) : kernel_(kernel), handle_(handle) {}
-  void End() noexcept;
   parley::Kernel* kernel_;
   uint32_t handle_;
 };

@@ -1,0 +1,30 @@
+// The whole of a kernel's start for the parley tool and the tests: everything kernel-sim/boot.h has, with programs that
+// are functions of an ipc::Process. Not installed; programs of users start with ipc/world.h.
+#ifndef PARLEY_LIBIPC_MACHINE_H_
+#define PARLEY_LIBIPC_MACHINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ipc/process.h"
+#include "kernel-sim/boot.h"
+
+namespace ipc {
+
+struct ProgramEntry {
+  std::string name;
+  std::function<int(Process&)> main;
+};
+using ProgramTable = std::vector<ProgramEntry>;
+
+enum class KernelKind { kSimulated };
+
+// kInvalidArgument: an option out of range.
+absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(
+    KernelKind kind, const parley::SimulationOptions& options, const ProgramTable& programs);
+
+}  // namespace ipc
+
+#endif  // PARLEY_LIBIPC_MACHINE_H_

@@ -1,0 +1,73 @@
+// Runs programs on a kernel, for tests: the name server is added, problems fail the test unless expected.
+#ifndef PARLEY_TESTS_SUPPORT_WORLD_H_
+#define PARLEY_TESTS_SUPPORT_WORLD_H_
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "ipc/world.h"
+#include "libipc/machine.h"
+
+namespace tests {
+
+// A process of a test's world. Its program is known by the same name.
+struct Actor {
+  std::string name;
+  std::function<int(ipc::Process&)> main;
+  bool service = false;        // the run does not wait for it
+  ipc::Scheduling scheduling = {};
+  int ceiling = 255;
+  uint32_t uid = 0, gid = 0;
+  bool only_program = false;   // not started: for Process::Start
+};
+
+inline parley::RunReport RunAny(const std::vector<Actor>& actors,
+                                const parley::SimulationOptions& options = {}) {
+  ipc::ProgramTable programs = {{"nameserver", ipc::RunNameServer}};
+  for (const Actor& actor : actors) programs.push_back({actor.name, actor.main});
+  auto machine = ipc::MakeMachine(ipc::KernelKind::kSimulated, options, programs);
+  REQUIRE_MESSAGE(machine.ok(), machine.status().ToString());
+  parley::InitialProcess names;
+  names.program = "nameserver";
+  names.name_server = true;
+  names.options.scheduling.priority = parley::kMaxPriority;
+  REQUIRE((*machine)->Add(names).ok());
+  for (const Actor& actor : actors) {
+    if (actor.only_program) continue;
+    parley::InitialProcess process;
+    process.program = actor.name;
+    process.service = actor.service;
+    process.options.scheduling.priority = actor.scheduling.priority;
+    process.options.scheduling.policy = static_cast<parley::Policy>(actor.scheduling.policy);
+    process.options.scheduling.slice_ns = absl::ToInt64Nanoseconds(actor.scheduling.slice);
+    process.options.scheduling.budget_ns = absl::ToInt64Nanoseconds(actor.scheduling.budget);
+    process.options.scheduling.period_ns = absl::ToInt64Nanoseconds(actor.scheduling.period);
+    process.options.scheduling.low_priority = actor.scheduling.low_priority;
+    process.options.scheduling.max_replenishments = actor.scheduling.max_replenishments;
+    process.options.ceiling = actor.ceiling;
+    process.options.uid = actor.uid;
+    process.options.gid = actor.gid;
+    const absl::Status added = (*machine)->Add(process);
+    REQUIRE_MESSAGE(added.ok(), added.ToString());
+  }
+  return (*machine)->Run();
+}
+
+// As RunAny, and every process that is no service must return 0, without any problem.
+inline parley::RunReport RunWorld(const std::vector<Actor>& actors,
+                                  const parley::SimulationOptions& options = {}) {
+  parley::RunReport report = RunAny(actors, options);
+  for (const std::string& problem : report.problems) FAIL_CHECK(problem);
+  for (const parley::ProcessReport& process : report.processes) {
+    if (process.service) continue;
+    CHECK_MESSAGE(process.exit.code == 0, process.name);
+    CHECK_MESSAGE(!process.running, process.name);
+  }
+  return report;
+}
+
+}  // namespace tests
+
+#endif  // PARLEY_TESTS_SUPPORT_WORLD_H_
