@@ -1,6 +1,7 @@
 // How a kernel is started: a table of programs, the processes to begin with, a run, and its report.
 //
-// Used by libipc's World only (libipc/src/world.cc), which hands it on to main() functions and tests.
+// Used by libipc's World only (libipc/src/world.cc), which hands it on to main() functions and
+// tests.
 #ifndef PARLEY_KERNEL_SIM_BOOT_H_
 #define PARLEY_KERNEL_SIM_BOOT_H_
 
@@ -26,21 +27,24 @@ struct Program {
 struct InitialProcess {
   std::string program;
   ProcessOptions options;
-  int64_t start_ns = 0;             // STOPPED until then
-  bool name_server = false;         // at most one: its channel is the far end of every process's first connection
-  bool service = false;             // the run ends when all processes that are not services have ended
-  int64_t response_limit_ns = kNever;  // each send of this process should be answered within; later ones are counted
+  int64_t start_ns = 0;  // STOPPED until then
+  bool name_server =
+      false;  // at most one: its channel is the far end of every process's first connection
+  bool service = false;  // the run ends when all processes that are not services have ended
+  int64_t response_limit_ns =
+      kNever;  // each send of this process should be answered within; later ones are counted
 };
 
 // An injected fault.
 struct Fault {
   enum class Kind : uint8_t { kKill, kPulseQuota, kRevoke, kSlow };
   Kind kind = Kind::kKill;
-  std::string process;      // by name
-  int64_t at_call = -1;     // at this process's n-th kernel call (from 0), or
-  int64_t at_ns = -1;       // at this time, or, with both negative,
-                            // at a kernel call of the choice source's own picking (kill), or always (the others)
-  double factor = 1;        // kSlow: its CPU time is multiplied by this
+  std::string process;   // by name
+  int64_t at_call = -1;  // at this process's n-th kernel call (from 0), or
+  int64_t at_ns =
+      -1;  // at this time, or, with both negative,
+           // at a kernel call of the choice source's own picking (kill), or always (the others)
+  double factor = 1;  // kSlow: its CPU time is multiplied by this
 };
 
 // Where choices come from that the rules leave open. See docs/simulation.md.
@@ -48,35 +52,36 @@ struct ChoiceSpec {
   enum class Strategy : uint8_t { kFixed, kRandom, kPct, kExhaustive, kReplay };
   Strategy strategy = Strategy::kFixed;
   uint64_t seed = 1;
-  int depth = 3;                   // kPct: priority change points + 1
+  int depth = 3;                    // kPct: priority change points + 1
   int64_t expected_choices = 1000;  // kPct: over how many choices the change points are spread
-  std::vector<uint32_t> script;    // kReplay: the choices, 0 beyond its end; kExhaustive: the prefix to follow
+  std::vector<uint32_t>
+      script;  // kReplay: the choices, 0 beyond its end; kExhaustive: the prefix to follow
 };
 
 struct SimulationOptions {
   int cpus = 1;
-  uint64_t seed = 1;            // of tokens, and of random choices unless `choices` says otherwise
+  uint64_t seed = 1;  // of tokens, and of random choices unless `choices` says otherwise
   ChoiceSpec choices;
-  int64_t call_cost_ns = 200;   // virtual CPU time of a kernel call
+  int64_t call_cost_ns = 200;        // virtual CPU time of a kernel call
   int64_t copy_cost_ns_per_kib = 0;  // virtual CPU time of copied message bytes
-  double compute_jitter = 0;    // Compute(d) takes d * (1 to 1 + jitter), chosen
+  double compute_jitter = 0;         // Compute(d) takes d * (1 to 1 + jitter), chosen
   size_t stack_bytes = 256 << 10;    // of each thread, plus a guard page
-  int64_t limit_ns = kNever;    // the run is stopped at this virtual time
+  int64_t limit_ns = kNever;         // the run is stopped at this virtual time
   std::vector<Fault> faults;
   TraceSink* trace = nullptr;
-  bool hash_trace = false;      // fills RunReport::trace_hash, at the cost of making every event
+  bool hash_trace = false;  // fills RunReport::trace_hash, at the cost of making every event
 };
 
 struct ProcessReport {
   std::string name;
   ProcessId id = ProcessId::kNone;
   ExitStatus exit;
-  bool running = false;              // at the run's end
+  bool running = false;  // at the run's end
   bool service = false;
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;
-  uint64_t bytes_copied = 0;         // in messages it sent, both ways
-  uint64_t bytes_leased = 0;         // by region references it sent
+  uint64_t bytes_copied = 0;  // in messages it sent, both ways
+  uint64_t bytes_leased = 0;  // by region references it sent
   int64_t response_limit_ns = kNever;
   uint64_t late_responses = 0;
   int64_t worst_response_ns = 0;
@@ -94,26 +99,29 @@ struct ResponseReport {
 
 struct RunReport {
   bool deadlock = false;
-  bool timed_out = false;            // limit_ns was reached
-  std::vector<std::string> problems;  // one line each: deadlock and who waits on whom, faults, offences, crashes
+  bool timed_out = false;  // limit_ns was reached
+  std::vector<std::string>
+      problems;  // one line each: deadlock and who waits on whom, faults, offences, crashes
   int64_t end_ns = 0;
   uint64_t kernel_calls = 0;
   uint64_t context_switches = 0;
   uint64_t choices_made = 0;
-  uint64_t trace_hash = 0;           // of every event, in order; equal for equal runs (--twice)
-  std::vector<uint32_t> choices;     // what was chosen, for replay; trailing zeros cut
+  uint64_t trace_hash = 0;              // of every event, in order; equal for equal runs (--twice)
+  std::vector<uint32_t> choices;        // what was chosen, for replay; trailing zeros cut
   std::vector<uint32_t> choice_widths;  // out of how many, for depth-first exploration
   std::vector<ProcessReport> processes;
   std::map<int, ResponseReport> responses;  // by priority
 };
 
-// A kernel and the processes on it. Use: construct, Add, Run once, read the report. Not thread-safe.
+// A kernel and the processes on it. Use: construct, Add, Run once, read the report. Not
+// thread-safe.
 class Machine {
  public:
   virtual ~Machine() = default;
   // kNoSuchName: no such program; kNotPermitted, kInvalidArgument: its options.
   virtual absl::Status Add(const InitialProcess& process) = 0;
-  // Runs until every process that is not a service has ended, or nothing can go on. Then ends the services.
+  // Runs until every process that is not a service has ended, or nothing can go on. Then ends the
+  // services.
   virtual RunReport Run() = 0;
 };
 

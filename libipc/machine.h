@@ -1,5 +1,6 @@
-// The whole of a kernel's start for the parley tool and the tests: everything kernel-sim/boot.h has, with programs that
-// are functions of an ipc::Process. Not installed; programs of users start with ipc/world.h.
+// The whole of a kernel's start for the parley tool and the tests: everything kernel-sim/boot.h
+// has, with programs that are functions of an ipc::Process. Not installed; programs of users start
+// with ipc/world.h.
 #ifndef PARLEY_LIBIPC_MACHINE_H_
 #define PARLEY_LIBIPC_MACHINE_H_
 

@@ -1,4 +1,5 @@
-// Scattered and gathered bytes (S3): spans of spans, their lengths, and the copy between two of them (S2).
+// Scattered and gathered bytes (S3): spans of spans, their lengths, and the copy between two of
+// them (S2).
 #ifndef PARLEY_KERNEL_SIM_CORE_BYTES_H_
 #define PARLEY_KERNEL_SIM_CORE_BYTES_H_
 
@@ -22,9 +23,10 @@ uint64_t TotalBytes(const Parts& parts) {
   return total;
 }
 
-// Copies from `source` (skipping its first `source_offset` bytes) to `destination` (skipping its first
-// `destination_offset` bytes) until either ends; returns the bytes copied. `copy(to, from, size)` moves one run
-// and returns false to stop (an address that faults): then the result counts the runs before it.
+// Copies from `source` (skipping its first `source_offset` bytes) to `destination` (skipping its
+// first `destination_offset` bytes) until either ends; returns the bytes copied. `copy(to, from,
+// size)` moves one run and returns false to stop (an address that faults): then the result counts
+// the runs before it.
 template <typename Copy, typename SourceParts>
 uint64_t CopyParts(MutableParts destination, uint64_t destination_offset, const SourceParts& source,
                    uint64_t source_offset, Copy copy) {
@@ -39,9 +41,11 @@ uint64_t CopyParts(MutableParts destination, uint64_t destination_offset, const 
       destination_offset -= destination[to++].size();
       continue;
     }
-    const uint64_t run =
-        std::min<uint64_t>(source[from].size() - source_offset, destination[to].size() - destination_offset);
-    if (!copy(destination[to].data() + destination_offset, source[from].data() + source_offset, run)) break;
+    const uint64_t run = std::min<uint64_t>(source[from].size() - source_offset,
+                                            destination[to].size() - destination_offset);
+    if (!copy(destination[to].data() + destination_offset, source[from].data() + source_offset,
+              run))
+      break;
     copied += run;
     source_offset += run;
     destination_offset += run;

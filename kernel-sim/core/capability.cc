@@ -176,8 +176,8 @@ void CapabilityTable::CheckInvariants() const {
       const Capability& parent = *capability->parent;
       PARLEY_CHECK(Find(parent.id) == &parent && parent.object == capability->object);  // 1
       PARLEY_CHECK(Within(parent.object, capability->extent, parent.extent));           // 1
-      PARLEY_CHECK(std::count(parent.children.begin(), parent.children.end(),
-                              capability.get()) == 1);
+      PARLEY_CHECK(std::count(parent.children.begin(), parent.children.end(), capability.get()) ==
+                   1);
       PARLEY_CHECK(by_token_.at(capability->token) == capability.get());  // 2
       ++tokens;
     }

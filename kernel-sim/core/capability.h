@@ -1,12 +1,14 @@
 // Capabilities and the tree of grants (R2, R3, R7, R8; S8 for channels, U4 for events).
 //
-// A capability is a right of one process over one object: a range of a region, the way into a channel, an event.
-// It is made from another one, and never exceeds it; the first of an object is its owner's. Revoking one kills all
-// that was made from it, at once. A token names one capability to its holder and to nobody else. The caller draws the
-// tokens: chance is not ours. Not thread-safe.
+// A capability is a right of one process over one object: a range of a region, the way into a
+// channel, an event. It is made from another one, and never exceeds it; the first of an object is
+// its owner's. Revoking one kills all that was made from it, at once. A token names one capability
+// to its holder and to nobody else. The caller draws the tokens: chance is not ours. Not
+// thread-safe.
 //
 // Invariants:
-//   1. A live capability's parent is live; a root has none. Children are within their parent (Within).
+//   1. A live capability's parent is live; a root has none. Children are within their parent
+//   (Within).
 //   2. Each live capability that has a token is found by it, and only by its holder.
 //   3. A dead capability is gone from every list and index; its id is never used again.
 #ifndef PARLEY_KERNEL_SIM_CORE_CAPABILITY_H_
@@ -41,7 +43,7 @@ struct ObjectRef {
 // How much of an object a capability covers.
 struct Extent {
   Rights rights = Rights::kNone;
-  uint64_t offset = 0;         // regions: bytes
+  uint64_t offset = 0;  // regions: bytes
   uint64_t length = 0;
   uint64_t badge = 0;          // channels (S8): fixed by the first grant
   int ceiling = kMaxPriority;  // channels (P6)
@@ -68,25 +70,25 @@ class CapabilityTable {
   // The owner's capability over a new object. REQUIRES: none of `object` is there.
   const Capability& CreateRoot(ObjectRef object, ProcessId owner, const Extent& extent);
 
-  // Whether `granter` may grant `extent` out of its live capability. kLeaseEnded: it is dead. kNotPermitted: not
-  // the granter's, without kGrant, or beyond it. kInvalidArgument: an empty or overflowing range.
+  // Whether `granter` may grant `extent` out of its live capability. kLeaseEnded: it is dead.
+  // kNotPermitted: not the granter's, without kGrant, or beyond it. kInvalidArgument: an empty or
+  // overflowing range.
   absl::Status CheckGrant(CapabilityId from, ProcessId granter, const Extent& extent) const;
-  // As CheckGrant; also kQuotaExhausted: the holder has kMaxCapabilitiesPerProcess. The new one's badge is its parent's
-  // unless the parent is a root.
+  // As CheckGrant; also kQuotaExhausted: the holder has kMaxCapabilitiesPerProcess. The new one's
+  // badge is its parent's unless the parent is a root.
   absl::StatusOr<const Capability*> Grant(CapabilityId from, ProcessId granter, ProcessId holder,
                                           const Extent& extent, const Token& token);
 
   // R3. kNotPermitted: no capability of this holder has the token, whether it exists or not.
   absl::StatusOr<const Capability*> FindByToken(const Token& token, ProcessId holder) const;
-  // As FindByToken, for the holder or for who granted it (the holder of its parent): who may revoke it.
+  // As FindByToken, for the holder or for who granted it (the holder of its parent): who may revoke
+  // it.
   absl::StatusOr<const Capability*> FindRevocable(const Token& token, ProcessId by) const;
   // The owner's capability, null when the object is not there.
   const Capability* FindRoot(ObjectRef object) const;
   // Null for one that never was or is dead.
   const Capability* Find(CapabilityId id) const;
-  bool IsLive(CapabilityId id) const {
-    return by_id_.contains(id);
-  }
+  bool IsLive(CapabilityId id) const { return by_id_.contains(id); }
 
   // Kills it and all made from it; returns their ids, parents first. Empty on one that is dead.
   std::vector<CapabilityId> Kill(CapabilityId id);

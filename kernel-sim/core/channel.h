@@ -1,13 +1,15 @@
 // A channel: what is queued to be received, and who waits to receive (S1, S7, P1, P2).
 //
-// Messages (SEND-blocked clients) and pulses share one queue; each is a QueueEntry that its owner embeds. The threads
-// that serve the channel (P3) are listed here, so that a queued sender can boost each of them (P4).
+// Messages (SEND-blocked clients) and pulses share one queue; each is a QueueEntry that its owner
+// embeds. The threads that serve the channel (P3) are listed here, so that a queued sender can
+// boost each of them (P4).
 //
 // Invariants:
 //   1. Entries leave in the order: higher level first, FIFO within a level (P1).
 //   2. Receivers leave in the order: higher level first, longest waiting within a level (S7).
 //   3. Not both an entry and a receiver are queued, seen between two calls of a kernel.
-//   4. message_count(L) is the number of queued messages of level L; HighestMessageLevel() is the highest L with one.
+//   4. message_count(L) is the number of queued messages of level L; HighestMessageLevel() is the
+//   highest L with one.
 //   5. A thread is listed once among the servers.
 #ifndef PARLEY_KERNEL_SIM_CORE_CHANNEL_H_
 #define PARLEY_KERNEL_SIM_CORE_CHANNEL_H_

@@ -1,4 +1,5 @@
-// PARLEY_CHECK: an assertion that stays on in release builds. Its failure is a bug of the kernel, never of a caller.
+// PARLEY_CHECK: an assertion that stays on in release builds. Its failure is a bug of the kernel,
+// never of a caller.
 #ifndef PARLEY_KERNEL_SIM_CORE_CHECK_H_
 #define PARLEY_KERNEL_SIM_CORE_CHECK_H_
 
@@ -14,8 +15,9 @@ namespace parley {
 
 }  // namespace parley
 
-#define PARLEY_CHECK(condition)                                          \
-  (__builtin_expect(static_cast<bool>(condition), true) ? static_cast<void>(0) \
-               : ::parley::CheckFailed(#condition, __FILE__, __LINE__))
+#define PARLEY_CHECK(condition)                         \
+  (__builtin_expect(static_cast<bool>(condition), true) \
+       ? static_cast<void>(0)                           \
+       : ::parley::CheckFailed(#condition, __FILE__, __LINE__))
 
 #endif  // PARLEY_KERNEL_SIM_CORE_CHECK_H_

@@ -1,7 +1,8 @@
 // Every way a kernel call can fail, as one enum, and how it travels inside an absl::Status.
 //
-// The Status has the nearest canonical code and a sentence; the Error is attached to it, so that callers can
-// tell apart what S9 wants told apart (a deadline before and after the receive have the same canonical code).
+// The Status has the nearest canonical code and a sentence; the Error is attached to it, so that
+// callers can tell apart what S9 wants told apart (a deadline before and after the receive have the
+// same canonical code).
 #ifndef PARLEY_KERNEL_SIM_CORE_ERRORS_H_
 #define PARLEY_KERNEL_SIM_CORE_ERRORS_H_
 
@@ -14,12 +15,12 @@ namespace parley {
 
 enum class Error : uint8_t {
   kNone = 0,
-  kInvalidArgument,          // a size, priority, code or span that no call could accept
-  kBadAddress,               // a span that does not name the caller's own readable / writable memory (L5)
-  kBadHandle,                // a handle that this process does not hold
-  kNoSuchName,               // N2: nobody serves the path
-  kAlreadyExists,            // N1: the name is taken
-  kNoSuchChannel,            // S9: the connection is dead or its channel gone; nothing was sent
+  kInvalidArgument,  // a size, priority, code or span that no call could accept
+  kBadAddress,       // a span that does not name the caller's own readable / writable memory (L5)
+  kBadHandle,        // a handle that this process does not hold
+  kNoSuchName,       // N2: nobody serves the path
+  kAlreadyExists,    // N1: the name is taken
+  kNoSuchChannel,    // S9: the connection is dead or its channel gone; nothing was sent
   kServerDiedBeforeReceive,  // S9: the request has not run
   kServerDiedAfterReceive,   // S9: the request may have run
   kDeadlineBeforeReceive,    // S9, D2: the request has not run and never will
@@ -39,7 +40,8 @@ enum class Error : uint8_t {
   kServerError,              // whatever the server replied
 };
 
-// A Status for `error` that says `text`. Error::kServerError takes its canonical code from MakeServerError.
+// A Status for `error` that says `text`. Error::kServerError takes its canonical code from
+// MakeServerError.
 absl::Status MakeError(Error error, std::string_view text);
 
 // What a server replied instead of bytes: its canonical code and text (cut at kMaxErrorTextBytes).
@@ -48,7 +50,8 @@ absl::Status MakeServerError(absl::StatusCode code, std::string_view text);
 // The Error inside `status`: kNone for OK, kServerError for a status that no kernel made.
 Error ErrorOf(const absl::Status& status);
 
-// The same error with `context` and ": " in front of its text (the object's name, as a user knows it).
+// The same error with `context` and ": " in front of its text (the object's name, as a user knows
+// it).
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 // "deadline passed after the receive", ...: the default sentence of an error.

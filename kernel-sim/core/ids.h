@@ -1,7 +1,7 @@
 // Names of kernel objects as values: system-wide ids, per-process handles, tokens.
 //
-// An id is unique in one kernel for all time (never reused). A handle means something only inside the
-// process that it was given to, like a file descriptor. Zero is "none" in every one of them.
+// An id is unique in one kernel for all time (never reused). A handle means something only inside
+// the process that it was given to, like a file descriptor. Zero is "none" in every one of them.
 #ifndef PARLEY_KERNEL_SIM_CORE_IDS_H_
 #define PARLEY_KERNEL_SIM_CORE_IDS_H_
 
@@ -32,15 +32,16 @@ constexpr auto Raw(Id id) {
   return static_cast<std::underlying_type_t<Id>>(id);
 }
 
-// A received, unanswered message. `serial` is unique for every send a kernel ever saw (S4), so a stale
-// handle can never reach a later request of the same client.
+// A received, unanswered message. `serial` is unique for every send a kernel ever saw (S4), so a
+// stale handle can never reach a later request of the same client.
 struct MessageHandle {
   uint32_t slot = 0;
   uint64_t serial = 0;
   friend bool operator==(const MessageHandle&, const MessageHandle&) = default;
 };
 
-// 128 bits that name one capability for one holder (R3). Unguessable: whoever makes one draws it at random.
+// 128 bits that name one capability for one holder (R3). Unguessable: whoever makes one draws it at
+// random.
 struct Token {
   uint64_t high = 0;
   uint64_t low = 0;

@@ -1,7 +1,7 @@
 // A queue of 256 priority levels, first in first out within a level, every operation O(1).
 //
-// Intrusive: the owner of a node embeds it, keeps it alive and in place while it is queued, and removes it before it
-// dies. Not thread-safe.
+// Intrusive: the owner of a node embeds it, keeps it alive and in place while it is queued, and
+// removes it before it dies. Not thread-safe.
 //
 // Invariants:
 //   1. A node is in at most one queue; `queued()` tells whether it is in one.
@@ -74,10 +74,12 @@ class LevelQueue {
 
   void PushFront(LevelNode& node, int level) {
     PushBack(node, level);
-    heads_[level] = &node;  // the list is circular: the tail, taken as head, is in front of the old head
+    heads_[level] =
+        &node;  // the list is circular: the tail, taken as head, is in front of the old head
   }
 
-  // Puts `node` before the first node of its level for which `goes_after` holds, at the tail without one.
+  // Puts `node` before the first node of its level for which `goes_after` holds, at the tail
+  // without one.
   template <typename GoesAfter>
   void PushOrdered(LevelNode& node, int level, GoesAfter goes_after) {
     LevelNode* head = heads_[level];
@@ -109,7 +111,8 @@ class LevelQueue {
     --size_;
   }
 
-  // Calls visit(node) for each node, highest level first, FIFO within a level. The visitor must not change the queue.
+  // Calls visit(node) for each node, highest level first, FIFO within a level. The visitor must not
+  // change the queue.
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (int level = kPriorityLevels - 1; level >= 0; --level) {

@@ -1,8 +1,9 @@
 // Priority inheritance: one change, then its consequences.
 //
-// A raise spreads along "depends on" until nothing changes: levels only grow, so it ends, circles included. A fall
-// does the same where nothing is circular. In a circle (through a pool of servers) threads could hold each other up
-// at a level nobody gives any more, so there all that is reachable is solved again from below.
+// A raise spreads along "depends on" until nothing changes: levels only grow, so it ends, circles
+// included. A fall does the same where nothing is circular. In a circle (through a pool of servers)
+// threads could hold each other up at a level nobody gives any more, so there all that is reachable
+// is solved again from below.
 #include "kernel-sim/core/priority.h"
 
 #include <algorithm>
@@ -33,7 +34,7 @@ void Inheritance::ForEachDependent(const Thread& thread, Visit visit) {
 }
 
 int Inheritance::Evaluate(const Thread& thread) const {
-  int level = thread.client_ != nullptr   ? thread.client_->sent_level()
+  int level = thread.client_ != nullptr  ? thread.client_->sent_level()
               : thread.pulse_level_ != 0 ? thread.pulse_level_
                                          : thread.base_;
   for (const Channel* channel : thread.serves_) {
@@ -121,7 +122,7 @@ void Inheritance::Settle(const std::vector<Thread*>& threads) {
     return std::min<int>(SolvedOr(solved, client), client.send_ceiling_);
   };
   auto evaluate = [&](const Thread& thread) {
-    int level = thread.client_ != nullptr   ? sent(*thread.client_)
+    int level = thread.client_ != nullptr  ? sent(*thread.client_)
                 : thread.pulse_level_ != 0 ? thread.pulse_level_
                                            : thread.base_;
     for (const Channel* channel : thread.serves_) {

@@ -1,17 +1,20 @@
-// Priority inheritance (P3 to P6): keeps every thread's effective priority equal to what the rules say.
+// Priority inheritance (P3 to P6): keeps every thread's effective priority equal to what the rules
+// say.
 //
-//   effective(t) = max(current(t), highest SEND-blocked on a channel t serves, highest waiter of a mutex t owns)
-//   current(t)   = the sent level of the client whose message t received last and has not answered,
+//   effective(t) = max(current(t), highest SEND-blocked on a channel t serves, highest waiter of a
+//   mutex t owns) current(t)   = the sent level of the client whose message t received last and has
+//   not answered,
 //                  or the level of the pulse it received last, else its base
 //
-// Decisions where the rules leave room: answering the message received last ends its term, older unanswered messages
-// do not come back; a client that leaves or dies ends its term as an answer does. Channels made with fixed priority
-// neither boost nor give a current (P5).
+// Decisions where the rules leave room: answering the message received last ends its term, older
+// unanswered messages do not come back; a client that leaves or dies ends its term as an answer
+// does. Channels made with fixed priority neither boost nor give a current (P5).
 //
-// Each operation makes one change to who waits for whom, then re-evaluates everything that depends on it,
-// transitively (P4). Queued threads are moved to the tail of their new level (P2), waiting receivers keep their time.
-// Threads whose effective priority has changed are listed in changed(), oldest first, until the kernel clears it: it
-// moves them in its ready queue. Not thread-safe. One for all threads of a kernel.
+// Each operation makes one change to who waits for whom, then re-evaluates everything that depends
+// on it, transitively (P4). Queued threads are moved to the tail of their new level (P2), waiting
+// receivers keep their time. Threads whose effective priority has changed are listed in changed(),
+// oldest first, until the kernel clears it: it moves them in its ready queue. Not thread-safe. One
+// for all threads of a kernel.
 //
 // Invariant: between operations effective() is the least solution of the equations above.
 #ifndef PARLEY_KERNEL_SIM_CORE_PRIORITY_H_
@@ -25,7 +28,8 @@ namespace parley {
 
 class Inheritance {
  public:
-  // Threads whose effective priority has changed since the last ClearChanged; one may be listed more than once.
+  // Threads whose effective priority has changed since the last ClearChanged; one may be listed
+  // more than once.
   const std::vector<Thread*>& changed() const { return changed_; }
   void ClearChanged() { changed_.clear(); }
 
@@ -35,11 +39,13 @@ class Inheritance {
   void Enqueue(Thread& client, Channel& channel, int send_ceiling);
   // It leaves the queue unreceived.
   void Dequeue(Thread& client);
-  // `server` receives the message of `client`: queued, or (never queued) handed over to a waiting receiver.
+  // `server` receives the message of `client`: queued, or (never queued) handed over to a waiting
+  // receiver.
   void Receive(Thread& server, Thread& client, Channel& channel, int send_ceiling);
   // `server` receives a pulse; the kernel has taken it out of the queue.
   void ReceivePulse(Thread& server, int level, Channel& channel);
-  // The term of the message or pulse received last ends: a reply, the next receive, or the client has gone.
+  // The term of the message or pulse received last ends: a reply, the next receive, or the client
+  // has gone.
   void EndCurrent(Thread& server);
   // The same, told of the REPLY-blocked client: whatever it boosts, it does no longer.
   void EndReply(Thread& client);
@@ -68,7 +74,8 @@ class Inheritance {
   void Reevaluate(Thread& thread);
   void ReevaluateServers(Channel& channel, int level_before);
   void Commit(Thread& thread, int effective);
-  // All that depend on `thread`, it included; true if some of them depend on each other in a circle.
+  // All that depend on `thread`, it included; true if some of them depend on each other in a
+  // circle.
   bool Reach(Thread& thread, std::vector<Thread*>& reached);
   void Settle(const std::vector<Thread*>& threads);
 

@@ -1,12 +1,15 @@
-// The pulses queued on one channel (U1, U2): coalescing, counts and quotas. The channel's queue orders them.
+// The pulses queued on one channel (U1, U2): coalescing, counts and quotas. The channel's queue
+// orders them.
 //
-// Identical pulses (same source, code, value and priority) coalesce into the one that is queued and raise its count.
-// The owner pushes a new pulse into the channel's queue, and takes it out before Take or Withdraw gives it back.
-// Pulses of a source that is gone stay (L2). No allocation in steady state. Not thread-safe.
+// Identical pulses (same source, code, value and priority) coalesce into the one that is queued and
+// raise its count. The owner pushes a new pulse into the channel's queue, and takes it out before
+// Take or Withdraw gives it back. Pulses of a source that is gone stay (L2). No allocation in
+// steady state. Not thread-safe.
 //
 // Invariants:
 //   1. Each queued pulse is in the index under its identity.
-//   2. queued_by(source) is the number of distinct queued pulses of the source; at most its quota, coalesced ones not
+//   2. queued_by(source) is the number of distinct queued pulses of the source; at most its quota,
+//   coalesced ones not
 //      counted. A source with none takes no memory.
 #ifndef PARLEY_KERNEL_SIM_CORE_PULSE_H_
 #define PARLEY_KERNEL_SIM_CORE_PULSE_H_
@@ -62,7 +65,8 @@ class PulseTable {
                 size_t quota);
   // The queued pulse of this identity, null when there is none: D4, to withdraw it.
   Pulse* Find(PulseSource source, uint8_t code, uint64_t value, int priority) const;
-  // A pulse that the caller has taken out of the queue is over; the memory is used again by a later Offer.
+  // A pulse that the caller has taken out of the queue is over; the memory is used again by a later
+  // Offer.
   void Take(Pulse& pulse);
 
   size_t queued() const { return index_.size(); }
@@ -87,7 +91,7 @@ class PulseTable {
     return {pulse.source, pulse.code, pulse.priority, pulse.value};
   }
 
-  std::deque<Pulse> pulses_;   // a deque keeps them in place
+  std::deque<Pulse> pulses_;  // a deque keeps them in place
   std::vector<Pulse*> free_;
   absl::flat_hash_map<Identity, Pulse*> index_;
   absl::flat_hash_map<PulseSource, size_t> queued_by_;

@@ -12,7 +12,8 @@ constexpr uint32_t Set(std::initializer_list<ThreadState> states) {
 
 constexpr uint32_t kReadyOrDead = Set({ThreadState::kReady, ThreadState::kDead});
 
-// By the state a thread is in: the states it may go to. Blocked states lead to READY; only a running thread blocks.
+// By the state a thread is in: the states it may go to. Blocked states lead to READY; only a
+// running thread blocks.
 constexpr uint32_t NextStates(ThreadState from) {
   switch (from) {
     case ThreadState::kStopped:
@@ -21,8 +22,8 @@ constexpr uint32_t NextStates(ThreadState from) {
       return Set({ThreadState::kRunning, ThreadState::kDead});
     case ThreadState::kRunning:
       return Set({ThreadState::kReady, ThreadState::kSend, ThreadState::kReceive,
-                  ThreadState::kReply, ThreadState::kSleep, ThreadState::kJoin,
-                  ThreadState::kMutex, ThreadState::kCondVar, ThreadState::kDead});
+                  ThreadState::kReply, ThreadState::kSleep, ThreadState::kJoin, ThreadState::kMutex,
+                  ThreadState::kCondVar, ThreadState::kDead});
     case ThreadState::kSend:  // received, or its send has failed
       return kReadyOrDead | Set({ThreadState::kReply});
     case ThreadState::kCondVar:  // woken, or woken while the mutex is taken

@@ -1,11 +1,13 @@
-// A thread as the kernel schedules it: its state, and the terms that make its effective priority (P3).
+// A thread as the kernel schedules it: its state, and the terms that make its effective priority
+// (P3).
 //
-// The owner (a kernel) derives from it, keeps it in place, and takes it out of every queue before it dies. The terms
-// are changed by Inheritance (priority.h) only. Not thread-safe.
+// The owner (a kernel) derives from it, keeps it in place, and takes it out of every queue before
+// it dies. The terms are changed by Inheritance (priority.h) only. Not thread-safe.
 //
 // Invariants:
 //   1. A state changes only along MayBecome().
-//   2. SEND: `entry` is queued on `channel`. RECEIVE: `receiver` is queued on `channel`. MUTEX: `mutex_entry` is queued
+//   2. SEND: `entry` is queued on `channel`. RECEIVE: `receiver` is queued on `channel`. MUTEX:
+//   `mutex_entry` is queued
 //      on `mutex`. In no other state is any of them queued.
 //   3. `client` and `boosts` mirror each other: a.client == &b exactly when b.boosts == &a.
 //   4. 1 <= base, effective <= 255.
@@ -61,15 +63,11 @@ class Thread {
   const std::vector<Channel*>& serves() const { return serves_; }
   QueueEntry& entry() { return entry_; }
 
-  static Thread& FromEntry(QueueEntry& entry) {
-    return *static_cast<OfEntry&>(entry).thread;
-  }
+  static Thread& FromEntry(QueueEntry& entry) { return *static_cast<OfEntry&>(entry).thread; }
   static Thread& FromReceiver(ReceiverEntry& entry) {
     return *static_cast<OfReceiver&>(entry).thread;
   }
-  static Thread& FromMutexEntry(LevelNode& entry) {
-    return *static_cast<OfMutex&>(entry).thread;
-  }
+  static Thread& FromMutexEntry(LevelNode& entry) { return *static_cast<OfMutex&>(entry).thread; }
 
   void CheckInvariants() const;
 

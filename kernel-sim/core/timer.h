@@ -1,7 +1,8 @@
 // Timers: what is due when (D1, U5), earliest first, first armed first among equals.
 //
-// Intrusive: the owner embeds a TimerNode, keeps it in place while it is armed, and disarms it before it dies. A 4-ary
-// heap: Arm, Disarm and PopDueAt are O(log n), NextDue is O(1). Not thread-safe; knows no clock.
+// Intrusive: the owner embeds a TimerNode, keeps it in place while it is armed, and disarms it
+// before it dies. A 4-ary heap: Arm, Disarm and PopDueAt are O(log n), NextDue is O(1). Not
+// thread-safe; knows no clock.
 //
 // Invariants:
 //   1. A node is armed exactly when it is in the heap, and knows its place there.

@@ -1,7 +1,8 @@
 // What a kernel tells about a run, event by event, and who listens.
 //
-// Events are plain values in the order in which they happened; times never decrease. A kernel with no sink pays
-// one branch an event. Names of processes, threads and channels are told once, before their first event.
+// Events are plain values in the order in which they happened; times never decrease. A kernel with
+// no sink pays one branch an event. Names of processes, threads and channels are told once, before
+// their first event.
 #ifndef PARLEY_KERNEL_SIM_CORE_TRACE_H_
 #define PARLEY_KERNEL_SIM_CORE_TRACE_H_
 
@@ -30,19 +31,21 @@ enum class ThreadState : uint8_t {
 std::string_view Name(ThreadState state);  // "STOPPED", "READY", ...
 
 enum class TraceKind : uint8_t {
-  kState,        // thread: state in `state`; cpu for RUNNING; `object` = channel waited on (SEND, REPLY, RECEIVE)
-  kPriority,     // thread: effective priority in `priority`, base in `value`
-  kSend,         // thread sent: `serial`, `object` = channel, `value` = bytes
-  kReceive,      // thread received `serial` on `object`
-  kReply,        // thread replied to `serial`, `peer` = client thread, `value` = bytes
-  kSendFailed,   // thread's send `serial` ended without a reply: `value` = Error
-  kPulseSent,    // thread (or none: the kernel) queued a pulse on `object`: code in `state`, `value` = value
+  kState,  // thread: state in `state`; cpu for RUNNING; `object` = channel waited on (SEND, REPLY,
+           // RECEIVE)
+  kPriority,    // thread: effective priority in `priority`, base in `value`
+  kSend,        // thread sent: `serial`, `object` = channel, `value` = bytes
+  kReceive,     // thread received `serial` on `object`
+  kReply,       // thread replied to `serial`, `peer` = client thread, `value` = bytes
+  kSendFailed,  // thread's send `serial` ended without a reply: `value` = Error
+  kPulseSent,   // thread (or none: the kernel) queued a pulse on `object`: code in `state`, `value`
+                // = value
   kPulseReceived,  // thread received a pulse on `object`: code in `state`, `value` = value
-  kProcessExit,  // process ended: `value` = exit code; how in `state` (an ExitKind)
-  kRegion,       // region event: `value` = RegionId, what in `state` (a RegionEvent)
-  kCounter,      // process: a counter's new total in `value`, its name in `text`
-  kMark,         // thread: a remark of the program, in `text`
-  kFault,        // a fault injected or an offence caught, in `text`
+  kProcessExit,    // process ended: `value` = exit code; how in `state` (an ExitKind)
+  kRegion,         // region event: `value` = RegionId, what in `state` (a RegionEvent)
+  kCounter,        // process: a counter's new total in `value`, its name in `text`
+  kMark,           // thread: a remark of the program, in `text`
+  kFault,          // a fault injected or an offence caught, in `text`
 };
 
 struct TraceEvent {
@@ -60,7 +63,17 @@ struct TraceEvent {
   std::string_view text;  // lives until OnEvent returns
 };
 
-enum class RegionEvent : uint8_t { kCreated, kGranted, kRedeemed, kLeased, kLeaseEnded, kRevoked, kFrozen, kReclaimed, kEnded };
+enum class RegionEvent : uint8_t {
+  kCreated,
+  kGranted,
+  kRedeemed,
+  kLeased,
+  kLeaseEnded,
+  kRevoked,
+  kFrozen,
+  kReclaimed,
+  kEnded
+};
 
 // One listener. Called on the kernel's own thread, in order; must not call back into the kernel.
 class TraceSink {

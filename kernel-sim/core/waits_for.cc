@@ -13,9 +13,8 @@ std::vector<ThreadId> FindDeadlocked(const std::vector<WaitEdge>& edges) {
   for (bool again = true; again;) {
     again = false;
     for (const WaitEdge& edge : edges) {
-      const bool freed =
-          std::any_of(edge.targets.begin(), edge.targets.end(),
-                      [&](ThreadId target) { return !stuck.contains(target); });
+      const bool freed = std::any_of(edge.targets.begin(), edge.targets.end(),
+                                     [&](ThreadId target) { return !stuck.contains(target); });
       if (freed && stuck.erase(edge.waiter) > 0) again = true;
     }
   }

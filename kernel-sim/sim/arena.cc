@@ -47,8 +47,8 @@ void Arena::Release(uint64_t offset, uint64_t bytes) {
 }
 
 absl::StatusOr<std::byte*> Arena::Map(uint64_t offset, uint64_t bytes, Rights rights) {
-  void* address = mmap(nullptr, bytes, Protection(rights), MAP_SHARED, file_,
-                       static_cast<off_t>(offset));
+  void* address =
+      mmap(nullptr, bytes, Protection(rights), MAP_SHARED, file_, static_cast<off_t>(offset));
   if (address == MAP_FAILED) return HostRefused("a mapping of a region");
   return static_cast<std::byte*>(address);
 }
@@ -65,9 +65,7 @@ void Arena::Protect(std::byte* address, uint64_t bytes, Rights rights) {
   PARLEY_CHECK(mprotect(address, bytes, Protection(rights)) == 0);
 }
 
-void Arena::Unmap(std::byte* address, uint64_t bytes) {
-  PARLEY_CHECK(munmap(address, bytes) == 0);
-}
+void Arena::Unmap(std::byte* address, uint64_t bytes) { PARLEY_CHECK(munmap(address, bytes) == 0); }
 
 bool Arena::Detach(std::byte* address, uint64_t offset, uint64_t bytes) {
   if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,

@@ -1,7 +1,9 @@
-// The memory behind all regions of a simulation: one memfd, handed out in runs of pages, mapped as often as wanted.
+// The memory behind all regions of a simulation: one memfd, handed out in runs of pages, mapped as
+// often as wanted.
 //
-// The file is made at the first use. A run given back loses its pages at once and is never handed out again, so that a
-// mapping that is left of it cannot show somebody else's data. Not thread-safe.
+// The file is made at the first use. A run given back loses its pages at once and is never handed
+// out again, so that a mapping that is left of it cannot show somebody else's data. Not
+// thread-safe.
 #ifndef PARLEY_KERNEL_SIM_SIM_ARENA_H_
 #define PARLEY_KERNEL_SIM_SIM_ARENA_H_
 
@@ -20,19 +22,21 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // A run of `bytes` zeroed bytes (a multiple of pages); returns its offset. kQuotaExhausted: the host has no more.
+  // A run of `bytes` zeroed bytes (a multiple of pages); returns its offset. kQuotaExhausted: the
+  // host has no more.
   absl::StatusOr<uint64_t> Allocate(uint64_t bytes);
   void Release(uint64_t offset, uint64_t bytes);
 
-  // Maps a run, or a part of one, with the protection of `rights` (neither read nor write: no access).
+  // Maps a run, or a part of one, with the protection of `rights` (neither read nor write: no
+  // access).
   absl::StatusOr<std::byte*> Map(uint64_t offset, uint64_t bytes, Rights rights);
   static void Protect(std::byte* address, uint64_t bytes, Rights rights);
   static void Unmap(std::byte* address, uint64_t bytes);
 
   // Puts another run of the same size under a mapping, in place.
   absl::Status Remap(std::byte* address, uint64_t offset, uint64_t bytes, Rights rights);
-  // Puts private memory with the run's present contents under a mapping, in place. May be called in signal context.
-  // False: the host has no memory for it.
+  // Puts private memory with the run's present contents under a mapping, in place. May be called in
+  // signal context. False: the host has no memory for it.
   bool Detach(std::byte* address, uint64_t offset, uint64_t bytes);
 
   void Read(uint64_t offset, std::byte* to, uint64_t bytes) const;

@@ -1,8 +1,8 @@
 // The kernel calls of one simulated process (kernel.h).
 //
-// Each call: enter (time passes, others may run, faults strike), decode (every refusal), commit, then let whoever it has
-// woken go first. A call made after the process has ended does not return: it throws ProcessEnded, or returns
-// kProcessEnded while that exception is on its way.
+// Each call: enter (time passes, others may run, faults strike), decode (every refusal), commit,
+// then let whoever it has woken go first. A call made after the process has ended does not return:
+// it throws ProcessEnded, or returns kProcessEnded while that exception is on its way.
 #ifndef PARLEY_KERNEL_SIM_SIM_CALLS_H_
 #define PARLEY_KERNEL_SIM_SIM_CALLS_H_
 
@@ -79,7 +79,8 @@ class Calls final : public Kernel {
   absl::Status MutexUnlock(MutexHandle mutex) override;
   void MutexDestroy(MutexHandle mutex) noexcept override;
   absl::StatusOr<CondVarHandle> CondVarCreate() override;
-  absl::Status CondVarWait(CondVarHandle condition, MutexHandle mutex, int64_t deadline_ns) override;
+  absl::Status CondVarWait(CondVarHandle condition, MutexHandle mutex,
+                           int64_t deadline_ns) override;
   absl::Status CondVarSignal(CondVarHandle condition, bool all) override;
   void CondVarDestroy(CondVarHandle condition) noexcept override;
 
@@ -93,8 +94,8 @@ class Calls final : public Kernel {
   void RegionClose(RegionHandle region) noexcept override;
 
  private:
-  // Every call begins with one of these. Enter may throw ProcessEnded; EnterQuietly, for calls that destructors make,
-  // says false instead.
+  // Every call begins with one of these. Enter may throw ProcessEnded; EnterQuietly, for calls that
+  // destructors make, says false instead.
   absl::Status Enter();
   bool EnterQuietly() noexcept;
   // Ends a call that may have woken somebody.

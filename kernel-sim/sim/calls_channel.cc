@@ -32,16 +32,16 @@ absl::StatusOr<Token> Calls::ChannelGrant(ChannelHandle handle, ProcessId holder
     return MakeError(Error::kNoSuchName, "the holder is no living process");
   }
   if (ceiling < kMinPriority || ceiling > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument, absl::StrCat("ceiling ", ceiling, " is not 1 to 255"));
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("ceiling ", ceiling, " is not 1 to 255"));
   }
   if (!Includes(Rights::kConnect | Rights::kGrant, rights) || rights == Rights::kNone) {
     return MakeError(Error::kInvalidArgument, "rights over a channel are connect and grant");
   }
-  const Capability* root =
-      sim_.capabilities().FindRoot({ObjectKind::kChannel, Raw(channel->id)});
-  auto granted = sim_.capabilities().Grant(
-      root->id, process_.id, holder, {.rights = rights, .badge = badge, .ceiling = ceiling},
-      sim_.NextToken());
+  const Capability* root = sim_.capabilities().FindRoot({ObjectKind::kChannel, Raw(channel->id)});
+  auto granted = sim_.capabilities().Grant(root->id, process_.id, holder,
+                                           {.rights = rights, .badge = badge, .ceiling = ceiling},
+                                           sim_.NextToken());
   if (!granted.ok()) return granted.status();
   return (*granted)->token;
 }
@@ -55,8 +55,8 @@ absl::StatusOr<Token> Calls::TokenDelegate(const Token& token, ProcessId holder,
   }
   Extent extent = (*held)->extent;
   extent.rights = rights;
-  auto granted = sim_.capabilities().Grant((*held)->id, process_.id, holder, extent,
-                                           sim_.NextToken());
+  auto granted =
+      sim_.capabilities().Grant((*held)->id, process_.id, holder, extent, sim_.NextToken());
   if (!granted.ok()) return granted.status();
   return (*granted)->token;
 }

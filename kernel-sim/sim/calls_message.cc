@@ -71,7 +71,8 @@ absl::StatusOr<SendResult> Calls::Send(ConnectionHandle handle, const SendArgume
   if (absl::Status valid = CheckParts(arguments.request.size(), request_bytes); !valid.ok()) {
     return valid;
   }
-  if (absl::Status valid = CheckParts(arguments.reply.size(), reply_room); !valid.ok()) return valid;
+  if (absl::Status valid = CheckParts(arguments.reply.size(), reply_room); !valid.ok())
+    return valid;
   send.leases.clear();
   if (!arguments.regions.empty()) {
     absl::Status valid = DecodeReferences(arguments.regions, send.leases);
@@ -92,7 +93,8 @@ absl::StatusOr<SendResult> Calls::Send(ConnectionHandle handle, const SendArgume
   send.ceiling = static_cast<uint8_t>(std::min(connection->ceiling, process_.options.ceiling));
   send.unblock_requested = false;
   send.result = {};
-  if (absl::Status blocked = BlockInSend(client, *connection->channel); !blocked.ok()) return blocked;
+  if (absl::Status blocked = BlockInSend(client, *connection->channel); !blocked.ok())
+    return blocked;
   return send.result;
 }
 
@@ -216,7 +218,8 @@ absl::StatusOr<uint64_t> Calls::Reply(MessageHandle message, ConstParts reply) {
   return copied;
 }
 
-absl::Status Calls::ReplyError(MessageHandle message, absl::StatusCode code, std::string_view text) {
+absl::Status Calls::ReplyError(MessageHandle message, absl::StatusCode code,
+                               std::string_view text) {
   PARLEY_ENTER();
   SimThread* client = sim_.FindMessage(process_, message);
   if (client == nullptr) {
@@ -286,8 +289,8 @@ absl::StatusOr<Mapping> Calls::MessageLease(MessageHandle message, uint32_t inde
   auto client = DecodeMessage(message);
   if (!client.ok()) return client.status();
   if (index >= (*client)->send.leases.size()) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("region reference ", index, " of ", (*client)->send.leases.size()));
+    return MakeError(Error::kInvalidArgument, absl::StrCat("region reference ", index, " of ",
+                                                           (*client)->send.leases.size()));
   }
   Lease& lease = (*client)->send.leases[index];
   auto mapping = sim_.MapLease(process_, lease);

@@ -50,9 +50,8 @@ absl::StatusOr<Token> Calls::EventRegister(ChannelHandle channel_handle, const P
   if (connection->channel == nullptr) return Refuse(Error::kNoSuchChannel);
   if (absl::Status valid = DecodePulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
   const CapabilityId root = sim_.MakeEvent(*channel, pulse, any_value);
-  auto granted =
-      sim_.capabilities().Grant(root, process_.id, connection->channel->process.id,
-                                {.rights = Rights::kWrite}, sim_.NextToken());
+  auto granted = sim_.capabilities().Grant(root, process_.id, connection->channel->process.id,
+                                           {.rights = Rights::kWrite}, sim_.NextToken());
   if (!granted.ok()) {
     sim_.ForgetEvent(sim_.capabilities().Find(root)->object.id);
     return granted.status();

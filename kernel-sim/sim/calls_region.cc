@@ -34,9 +34,8 @@ absl::StatusOr<Token> Calls::RegionGrant(RegionHandle handle, ProcessId holder, 
   }
   if (offset % kPageBytes != 0 || length % kPageBytes != 0 || length == 0 ||
       offset > mapping->bytes || length > mapping->bytes - offset) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("a grant is of whole pages of ", kPageBytes,
-                                  " bytes within the region"));
+    return MakeError(Error::kInvalidArgument, absl::StrCat("a grant is of whole pages of ",
+                                                           kPageBytes, " bytes within the region"));
   }
   const Rights all = Rights::kRead | Rights::kWrite | Rights::kGrant;
   if (!Includes(all, rights) || !Includes(rights, Rights::kRead)) {

@@ -1,7 +1,7 @@
 // Kernel calls: mutexes and condition variables.
 //
-// An unlock hands the mutex over to the waiter of the highest priority, longest waiting within it, so that nobody can
-// take it in between.
+// An unlock hands the mutex over to the waiter of the highest priority, longest waiting within it,
+// so that nobody can take it in between.
 #include "kernel-sim/sim/calls.h"
 
 namespace parley::sim {

@@ -142,7 +142,8 @@ absl::Status Calls::ProcessKill(ChildHandle handle) {
   PARLEY_ENTER();
   Process* child = process_.children.Find(handle);
   if (child == nullptr) return Refuse(Error::kBadHandle);
-  sim_.EndProcess(*child, {ExitKind::kKilled, 128, absl::StrCat("killed by ", process_.birth.name)});
+  sim_.EndProcess(*child,
+                  {ExitKind::kKilled, 128, absl::StrCat("killed by ", process_.birth.name)});
   Leave();
   return absl::OkStatus();
 }

@@ -41,9 +41,9 @@ void Simulation::DestroyChannel(SimChannel& channel) {
       channel.Remove(*entry);
       channel.pulses.Take(static_cast<Pulse&>(*entry));
     } else {
-      FinishSend(static_cast<SimThread&>(Thread::FromEntry(*entry)),
-                 MakeError(Error::kServerDiedBeforeReceive,
-                           Describe(Error::kServerDiedBeforeReceive)));
+      FinishSend(
+          static_cast<SimThread&>(Thread::FromEntry(*entry)),
+          MakeError(Error::kServerDiedBeforeReceive, Describe(Error::kServerDiedBeforeReceive)));
     }
   }
   while (!channel.reply_blocked.empty()) {
@@ -130,7 +130,8 @@ SimEvent* Simulation::FindEvent(uint64_t number) {
   return found == events_.end() ? nullptr : found->second.get();
 }
 
-// R7. Connections, mappings and leases that rest on a dead capability are dead; sends in flight go on.
+// R7. Connections, mappings and leases that rest on a dead capability are dead; sends in flight go
+// on.
 void Simulation::EndCapabilities(const std::vector<CapabilityId>& killed) {
   if (killed.empty()) return;
   const absl::flat_hash_set<CapabilityId> dead(killed.begin(), killed.end());

@@ -7,7 +7,8 @@
 
 namespace parley::sim {
 namespace {
-constexpr uint64_t kHighRanks = uint64_t{1} << 32;  // ranks drawn at random lie above those of dropped candidates
+constexpr uint64_t kHighRanks =
+    uint64_t{1} << 32;  // ranks drawn at random lie above those of dropped candidates
 }
 
 Chooser::Chooser(const ChoiceSpec& spec) : spec_(spec), random_(spec.seed) {

@@ -1,10 +1,12 @@
 // The one source of every choice that the rules leave open.
 //
-// A choice is a number in [0, width). 0 is always the plain answer: the first in order, no fault, no jitter. Every
-// choice and its width is recorded, so that a run can be replayed, shrunk, and varied depth first.
+// A choice is a number in [0, width). 0 is always the plain answer: the first in order, no fault,
+// no jitter. Every choice and its width is recorded, so that a run can be replayed, shrunk, and
+// varied depth first.
 //
-// PCT (probabilistic concurrency testing): each candidate gets a random rank when first seen, the highest ranked
-// one present is chosen, and at `depth - 1` random points the one that would be chosen drops to the lowest rank.
+// PCT (probabilistic concurrency testing): each candidate gets a random rank when first seen, the
+// highest ranked one present is chosen, and at `depth - 1` random points the one that would be
+// chosen drops to the lowest rank.
 #ifndef PARLEY_KERNEL_SIM_SIM_CHOOSER_H_
 #define PARLEY_KERNEL_SIM_SIM_CHOOSER_H_
 
@@ -32,8 +34,8 @@ class Chooser {
 
   const std::vector<uint32_t>& choices() const { return choices_; }
   const std::vector<uint32_t>& widths() const { return widths_; }
-  // The position of the first scripted choice that was not below its width: the script is another program's.
-  // -1 when all fitted.
+  // The position of the first scripted choice that was not below its width: the script is another
+  // program's. -1 when all fitted.
   int64_t misfit() const { return misfit_; }
 
  private:

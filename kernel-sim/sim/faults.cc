@@ -4,7 +4,8 @@
 
 namespace parley::sim {
 namespace {
-constexpr uint32_t kChosenKillOdds = 64;  // a kill "somewhere" comes about once in so many kernel calls
+constexpr uint32_t kChosenKillOdds =
+    64;  // a kill "somewhere" comes about once in so many kernel calls
 }
 
 void Simulation::AssignFaults(Process& process) {
@@ -41,8 +42,8 @@ void Simulation::ApplyFaults(Process& process) {
   for (size_t i = 0; i < process.faults.size() && !process.ended; ++i) {
     const Fault& fault = *process.faults[i];
     if (fault.kind == Fault::Kind::kPulseQuota) continue;
-    const bool now = fault.at_call >= 0 ? fault.at_call == call
-                                        : chooser_.ChooseFault(kChosenKillOdds);
+    const bool now =
+        fault.at_call >= 0 ? fault.at_call == call : chooser_.ChooseFault(kChosenKillOdds);
     if (now) Inject(fault, process);
   }
 }

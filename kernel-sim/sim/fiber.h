@@ -1,7 +1,8 @@
 // Fibers: the stacks that simulated threads run on, and the switch between two of them.
 //
-// One host thread drives all fibers of a simulation. A switch saves what the C++ runtime keeps per host thread about
-// exceptions in flight, and tells the address and thread sanitizers where it goes.
+// One host thread drives all fibers of a simulation. A switch saves what the C++ runtime keeps per
+// host thread about exceptions in flight, and tells the address and thread sanitizers where it
+// goes.
 //
 // Invariants:
 //   1. Exactly one fiber of a host thread is running; only it may call Switch, as `from`.
@@ -49,7 +50,7 @@ class StackPool {
 
 class Fiber {
  public:
-  Fiber();  // the host thread's own stack, running
+  Fiber();                                                   // the host thread's own stack, running
   Fiber(Stack stack, void (*entry)(void*), void* argument);  // starts at the first switch to it
   ~Fiber();
   Fiber(const Fiber&) = delete;
@@ -61,8 +62,8 @@ class Fiber {
   static void Switch(Fiber& from, Fiber& to);
   // The same, never to return: `from` is over.
   [[noreturn]] static void Exit(Fiber& from, Fiber& to);
-  // Declares that the host thread, while on `abandoned`, has been moved by a signal handler onto the stack of
-  // `rescue` (invariant 1 now holds for it).
+  // Declares that the host thread, while on `abandoned`, has been moved by a signal handler onto
+  // the stack of `rescue` (invariant 1 now holds for it).
   static void ArriveByRescue(Fiber& rescue);
 
  private:

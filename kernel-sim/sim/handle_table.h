@@ -1,7 +1,7 @@
 // The handles of one kind that one process holds: small numbers that stand for kernel objects.
 //
-// A handle is an index and a generation, so that one that was closed does not come back as another object soon.
-// Invariant: an index is in the free list exactly when its object is null.
+// A handle is an index and a generation, so that one that was closed does not come back as another
+// object soon. Invariant: an index is in the free list exactly when its object is null.
 #ifndef PARLEY_KERNEL_SIM_SIM_HANDLE_TABLE_H_
 #define PARLEY_KERNEL_SIM_SIM_HANDLE_TABLE_H_
 

@@ -1,8 +1,9 @@
 // How simulated processes and threads begin and end.
 //
-// An end has two halves. In the kernel's eyes a process ends at once: its threads are DEAD, whoever waited for it wakes.
-// Then the fibers of its threads unwind one by one, so that what they own is destroyed; kernel calls that they make on the
-// way fail. A fiber that cannot unwind (its stack overflowed, an exception met a noexcept frame) is abandoned.
+// An end has two halves. In the kernel's eyes a process ends at once: its threads are DEAD, whoever
+// waited for it wakes. Then the fibers of its threads unwind one by one, so that what they own is
+// destroyed; kernel calls that they make on the way fail. A fiber that cannot unwind (its stack
+// overflowed, an exception met a noexcept frame) is abandoned.
 #include <algorithm>
 #include <exception>
 
@@ -13,7 +14,8 @@
 namespace parley::sim {
 namespace {
 
-constexpr int kMaxCallsAfterDeath = 1000;  // then the fiber is abandoned: its program swallows our exception
+constexpr int kMaxCallsAfterDeath =
+    1000;  // then the fiber is abandoned: its program swallows our exception
 constexpr size_t kMaxThreads = 1 << 20;
 
 absl::Status CheckScheduling(const Scheduling& scheduling, int ceiling) {
@@ -22,22 +24,24 @@ absl::Status CheckScheduling(const Scheduling& scheduling, int ceiling) {
                      absl::StrCat("priority ", scheduling.priority, " is not 1 to 255"));
   }
   if (scheduling.priority > ceiling) {
-    return MakeError(Error::kNotPermitted, absl::StrCat("priority ", scheduling.priority,
-                                                        " is above the process's ceiling of ", ceiling));
+    return MakeError(Error::kNotPermitted,
+                     absl::StrCat("priority ", scheduling.priority,
+                                  " is above the process's ceiling of ", ceiling));
   }
   if (scheduling.policy == Policy::kRoundRobin && scheduling.slice_ns <= 0) {
     return MakeError(Error::kInvalidArgument, "a slice must be longer than 0");
   }
   if (scheduling.policy != Policy::kSporadic) return absl::OkStatus();
   if (scheduling.budget_ns <= 0 || scheduling.period_ns < scheduling.budget_ns) {
-    return MakeError(Error::kInvalidArgument, "a sporadic budget must be above 0 and at most its period");
+    return MakeError(Error::kInvalidArgument,
+                     "a sporadic budget must be above 0 and at most its period");
   }
   if (scheduling.low_priority < kMinPriority || scheduling.low_priority > scheduling.priority) {
     return MakeError(Error::kInvalidArgument, "a low priority must be 1 to the priority");
   }
   if (scheduling.max_replenishments < 1 || scheduling.max_replenishments > kMaxReplenishments) {
-    return MakeError(Error::kInvalidArgument, absl::StrCat("pending replenishments must be 1 to ",
-                                                           kMaxReplenishments));
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("pending replenishments must be 1 to ", kMaxReplenishments));
   }
   return absl::OkStatus();
 }
@@ -53,7 +57,8 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
   auto found = std::find_if(programs_.begin(), programs_.end(),
                             [&](const Program& other) { return other.name == program; });
   if (found == programs_.end()) {
-    return MakeError(Error::kNoSuchName, absl::StrCat("no program is called '", std::string(program), "'"));
+    return MakeError(Error::kNoSuchName,
+                     absl::StrCat("no program is called '", std::string(program), "'"));
   }
   const int highest = parent == nullptr ? kMaxPriority : parent->options.ceiling;
   if (options.ceiling < kMinPriority || options.ceiling > highest) {
@@ -102,7 +107,8 @@ absl::StatusOr<SimThread*> Simulation::MakeThread(Process& process, const Schedu
                                                   std::string name, void (*entry)(void*),
                                                   void* argument) {
   if (slots_.size() - free_slots_.size() >= kMaxThreads) {
-    return MakeError(Error::kQuotaExhausted, absl::StrCat(kMaxThreads, " threads are all there are"));
+    return MakeError(Error::kQuotaExhausted,
+                     absl::StrCat(kMaxThreads, " threads are all there are"));
   }
   ReapFibers();
   auto stack = stacks_.Take();

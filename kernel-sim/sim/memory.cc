@@ -5,10 +5,9 @@
 
 namespace parley::sim {
 
-absl::StatusOr<RegionMapping*> MemoryMap::Map(Arena& arena, Process& process,
-                                              ProcessMemory& memory, RegionMapping::Kind kind,
-                                              Region& region, uint64_t offset, uint64_t bytes,
-                                              Rights rights) {
+absl::StatusOr<RegionMapping*> MemoryMap::Map(Arena& arena, Process& process, ProcessMemory& memory,
+                                              RegionMapping::Kind kind, Region& region,
+                                              uint64_t offset, uint64_t bytes, Rights rights) {
   const uint64_t arena_offset = region.arena_offset + offset;
   auto address = arena.Map(arena_offset, bytes, rights);
   if (!address.ok()) return address.status();
@@ -29,8 +28,7 @@ absl::StatusOr<RegionMapping*> MemoryMap::Map(Arena& arena, Process& process,
 
 absl::StatusOr<RegionMapping*> MemoryMap::MapLease(Arena& arena, Process& process,
                                                    ProcessMemory& memory, Region& region,
-                                                   uint64_t offset, uint64_t bytes,
-                                                   Rights rights) {
+                                                   uint64_t offset, uint64_t bytes, Rights rights) {
   for (const auto& mapping : memory.mappings) {
     if (mapping->state == RegionMapping::State::kIdle && mapping->region == &region &&
         mapping->offset == offset && mapping->bytes == bytes && mapping->rights == rights &&

@@ -1,12 +1,16 @@
-// Regions as mapped memory: what each simulated process has mapped where, and with which protection.
+// Regions as mapped memory: what each simulated process has mapped where, and with which
+// protection.
 //
-// A mapping is either a process's own region, a grant it redeemed, or a lease that came with a message. Its protection is
-// real: what the rights do not allow faults. `live` is the word that libipc checks before it hands out an address (R6).
+// A mapping is either a process's own region, a grant it redeemed, or a lease that came with a
+// message. Its protection is real: what the rights do not allow faults. `live` is the word that
+// libipc checks before it hands out an address (R6).
 //
 // Invariants:
 //   1. `live` changes whenever the right to touch the mapping ends, and never changes back.
-//   2. A mapping's memory is accessible exactly in the states kOpen and kDetached, and in kOrphaned.
-//   3. A lease mapping serves one lease at a time; a free one stays mapped without access, for the next lease of the same
+//   2. A mapping's memory is accessible exactly in the states kOpen and kDetached, and in
+//   kOrphaned.
+//   3. A lease mapping serves one lease at a time; a free one stays mapped without access, for the
+//   next lease of the same
 //      range (R6).
 #ifndef PARLEY_KERNEL_SIM_SIM_MEMORY_H_
 #define PARLEY_KERNEL_SIM_SIM_MEMORY_H_
@@ -33,8 +37,8 @@ struct Region {
   uint64_t arena_offset = 0;
   bool others_may_write = true;
   bool frozen = false;
-  int leases = 0;     // in flight, or orphaned (R5)
-  int orphans = 0;    // out leases whose client has gone and whose server has not let go
+  int leases = 0;   // in flight, or orphaned (R5)
+  int orphans = 0;  // out leases whose client has gone and whose server has not let go
 };
 
 struct RegionMapping {
@@ -61,8 +65,8 @@ struct RegionMapping {
   Rights rights = Rights::kNone;
   std::atomic<uint64_t> live{1};
 
-  // Ends the right to touch it. Relaxed would do between fibers; release pairs with libipc's acquire load on every
-  // kernel, so that nothing written before the end is seen as after it.
+  // Ends the right to touch it. Relaxed would do between fibers; release pairs with libipc's
+  // acquire load on every kernel, so that nothing written before the end is seen as after it.
   void End() { live.store(live.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
 };
 
@@ -73,13 +77,14 @@ struct Lease {
   uint64_t length = 0;
   Direction direction = Direction::kIn;
   CapabilityId capability = CapabilityId::kNone;  // the sender's
-  RegionMapping* mapping = nullptr;  // in the server, once asked for
+  RegionMapping* mapping = nullptr;               // in the server, once asked for
 };
 
 // What one process has mapped.
 struct ProcessMemory {
   HandleTable<RegionHandle, RegionMapping> handles;
-  std::vector<std::unique_ptr<RegionMapping>> mappings;  // all there ever were: `live` words stay readable
+  std::vector<std::unique_ptr<RegionMapping>>
+      mappings;  // all there ever were: `live` words stay readable
   uint64_t quota_used = 0;
 };
 

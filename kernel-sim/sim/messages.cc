@@ -122,8 +122,8 @@ void Simulation::LeaveSend(SimThread& client, Error before_receive, Error after_
   }
 }
 
-// L2, D5: the client has died. What it queued vanishes; what was received turns dead in the server's hands, which
-// learns of it from an unblock pulse where the channel has those.
+// L2, D5: the client has died. What it queued vanishes; what was received turns dead in the
+// server's hands, which learns of it from an unblock pulse where the channel has those.
 void Simulation::EndSendOfDeadClient(SimThread& client) {
   SendInFlight& send = client.send;
   if (client.state() == ThreadState::kReply) {
@@ -137,7 +137,8 @@ void Simulation::EndSendOfDeadClient(SimThread& client) {
   FinishSend(client, MakeError(Error::kProcessEnded, Describe(Error::kProcessEnded)));
 }
 
-// The client leaves at once: the server's handle goes dead (D3), what it may still write is contested (R5).
+// The client leaves at once: the server's handle goes dead (D3), what it may still write is
+// contested (R5).
 void Simulation::AbandonSend(SimThread& client, Error error) {
   EndLeases(client, /*client_left=*/true);
   FinishSend(client, MakeError(error, Describe(error)));
@@ -156,16 +157,15 @@ void Simulation::RecordResponse(const SimThread& client) {
   if (response_ns > report.response_limit_ns) ++report.late_responses;
 }
 
-// L4. Follows who waits for whom while only one thread could free the one before; names the circle if it closes.
+// L4. Follows who waits for whom while only one thread could free the one before; names the circle
+// if it closes.
 absl::Status Simulation::RefuseDeadlock(SimThread& client, SimThread& waits_for) {
-  const std::vector<ThreadId> cycle =
-      FindCycle(client.id(), waits_for.id(), [&](ThreadId id) {
-        SimThread* next = ExclusivelyWaitsFor(*FindThread(id));
-        return next == nullptr ? ThreadId::kNone : next->id();
-      });
+  const std::vector<ThreadId> cycle = FindCycle(client.id(), waits_for.id(), [&](ThreadId id) {
+    SimThread* next = ExclusivelyWaitsFor(*FindThread(id));
+    return next == nullptr ? ThreadId::kNone : next->id();
+  });
   if (cycle.empty()) return absl::OkStatus();
-  return MakeError(Error::kWouldDeadlock,
-                   absl::StrCat("would deadlock: ", DescribeCycle(cycle)));
+  return MakeError(Error::kWouldDeadlock, absl::StrCat("would deadlock: ", DescribeCycle(cycle)));
 }
 
 // The one thread that could free this blocked one, null if it is not blocked or several could.

@@ -1,8 +1,9 @@
-// The simulated kernel's objects: processes, threads, channels, connections, and what hangs on them.
+// The simulated kernel's objects: processes, threads, channels, connections, and what hangs on
+// them.
 //
-// Plain data with their invariants; the behaviour is in the files of Simulation, one a subject. All of them are owned
-// by the Simulation and live until it is gone or says otherwise here. A pointer between objects is cleared by whoever
-// ends the object pointed at.
+// Plain data with their invariants; the behaviour is in the files of Simulation, one a subject. All
+// of them are owned by the Simulation and live until it is gone or says otherwise here. A pointer
+// between objects is cleared by whoever ends the object pointed at.
 #ifndef PARLEY_KERNEL_SIM_SIM_OBJECTS_H_
 #define PARLEY_KERNEL_SIM_SIM_OBJECTS_H_
 
@@ -29,8 +30,8 @@ struct Process;
 struct Connection;
 struct SimThread;
 
-using ListHook = boost::intrusive::list_member_hook<
-    boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+using ListHook =
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 // What a send carries while its client is blocked. Spans are of the client's memory.
 struct SendInFlight {
@@ -41,11 +42,11 @@ struct SendInFlight {
   uint64_t reply_room = 0;
   int64_t sent_at_ns = 0;
   uint8_t priority_at_send = 0;
-  uint8_t ceiling = kMaxPriority;       // P6: of the connection and of the client's process
-  bool unblock_requested = false;       // D3
-  uint8_t unblock_priority = 0;         // of the unblock pulse, to withdraw it (D4)
-  Error leave_error = Error::kNone;     // D3: what the client gets when its grace ends
-  Process* receiver = nullptr;  // once received
+  uint8_t ceiling = kMaxPriority;    // P6: of the connection and of the client's process
+  bool unblock_requested = false;    // D3
+  uint8_t unblock_priority = 0;      // of the unblock pulse, to withdraw it (D4)
+  Error leave_error = Error::kNone;  // D3: what the client gets when its grace ends
+  Process* receiver = nullptr;       // once received
   absl::InlinedVector<Lease, 2> leases;
   SendResult result;
 };
@@ -75,23 +76,23 @@ struct SimThread : ScheduledThread {
   bool cancel_pending = false;  // D5, when it was not blocked
   int64_t owed_ns = 0;          // virtual CPU time of copies, paid at the next call
   SendInFlight send;
-  ListHook reply_hook;          // in the channel's `reply_blocked` while REPLY
+  ListHook reply_hook;  // in the channel's `reply_blocked` while REPLY
   MutableParts receive_buffer;
   ReceiveResult* receive_result = nullptr;
-  SimThread* joining = nullptr;       // JOIN: the thread it waits for, or
-  Process* waiting_for = nullptr;     // the process
+  SimThread* joining = nullptr;         // JOIN: the thread it waits for, or
+  Process* waiting_for = nullptr;       // the process
   struct CondVar* condition = nullptr;  // CONDVAR, and its place there
   struct ConditionNode : LevelNode {
     explicit ConditionNode(SimThread* thread) : thread(thread) {}
     SimThread* const thread;
   } condition_node{this};
-  struct SimMutex* relock = nullptr;    // CONDVAR, and MUTEX after it: the mutex to lock again,
-  absl::Status relock_status;           // and what CondVarWait then returns
+  struct SimMutex* relock = nullptr;  // CONDVAR, and MUTEX after it: the mutex to lock again,
+  absl::Status relock_status;         // and what CondVarWait then returns
   std::vector<SimThread*> joiners;
-  bool named = false;                 // a ThreadHandle names it; forgotten when dead and unnamed
+  bool named = false;  // a ThreadHandle names it; forgotten when dead and unnamed
   int calls_after_death = 0;
-  bool started = false;               // its fiber has been on
-  bool fiber_over = false;            // left for good, or lost
+  bool started = false;     // its fiber has been on
+  bool fiber_over = false;  // left for good, or lost
   int last_told_priority = 0;
 };
 
@@ -101,10 +102,9 @@ struct SimChannel : Channel {
   const ChannelId id;
   Process& process;
   const ChannelOptions options;
-  boost::intrusive::list<
-      SimThread,
-      boost::intrusive::member_hook<SimThread, ListHook, &SimThread::reply_hook>,
-      boost::intrusive::constant_time_size<false>>
+  boost::intrusive::list<SimThread,
+                         boost::intrusive::member_hook<SimThread, ListHook, &SimThread::reply_hook>,
+                         boost::intrusive::constant_time_size<false>>
       reply_blocked;
   absl::flat_hash_set<Connection*> connections;
   absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
@@ -152,7 +152,8 @@ struct CondVar {
   LevelQueue waiters;
 };
 
-// What is left of a message whose client has gone while the server could write into its regions (R5).
+// What is left of a message whose client has gone while the server could write into its regions
+// (R5).
 using AbandonedLeases = std::vector<Lease>;
 
 struct Process {
@@ -180,7 +181,7 @@ struct Process {
   std::vector<std::unique_ptr<CondVar>> condition_records;
   ProcessMemory memory;
   absl::flat_hash_map<uint64_t, AbandonedLeases> abandoned;  // by message serial
-  std::vector<SimThread*> waiters;  // JOIN-blocked in ProcessWait
+  std::vector<SimThread*> waiters;                           // JOIN-blocked in ProcessWait
 
   // Faults (boot.h) that concern it.
   int64_t calls = 0;

@@ -1,8 +1,9 @@
 // Scheduling policies (P7): round-robin slices and the sporadic server. FIFO needs no code.
 //
-// SPORADIC: a thread runs at its priority while it has budget. What it used since it was activated (began to run with
-// budget) comes back one period after the activation. Without budget it runs at its low priority. When more
-// replenishments are pending than allowed, the newest amount joins the last one and comes back with it, later.
+// SPORADIC: a thread runs at its priority while it has budget. What it used since it was activated
+// (began to run with budget) comes back one period after the activation. Without budget it runs at
+// its low priority. When more replenishments are pending than allowed, the newest amount joins the
+// last one and comes back with it, later.
 #include <algorithm>
 
 #include "kernel-sim/core/check.h"
@@ -35,7 +36,8 @@ void Scheduler::StartPolicy(ScheduledThread& thread) {
   }
 }
 
-// The thread blocks: its next slice is a full one, and what it used of its budget is on its way back.
+// The thread blocks: its next slice is a full one, and what it used of its budget is on its way
+// back.
 void Scheduler::EndPolicyTurn(ScheduledThread& thread) {
   if (thread.scheduling_.policy == Policy::kRoundRobin) {
     thread.slice_left_ns_ = 0;
@@ -78,8 +80,8 @@ void Scheduler::ScheduleReplenishment(ScheduledThread& thread) {
 void Scheduler::Replenish(ScheduledThread& thread) {
   if (thread.state() == ThreadState::kRunning) Account(thread);
   auto& pending = thread.replenishments_;
-  thread.budget_left_ns_ = std::min(thread.budget_left_ns_ + pending.front().amount_ns,
-                                    thread.scheduling_.budget_ns);
+  thread.budget_left_ns_ =
+      std::min(thread.budget_left_ns_ + pending.front().amount_ns, thread.scheduling_.budget_ns);
   pending.pop_front();
   if (!pending.empty()) timers_.Arm(thread.replenish_timer_, pending.front().due_ns);
   if (thread.state() == ThreadState::kRunning) {
@@ -90,8 +92,8 @@ void Scheduler::Replenish(ScheduledThread& thread) {
 }
 
 void Scheduler::ApplySporadicBase(ScheduledThread& thread) {
-  const int base = thread.budget_left_ns_ > 0 ? thread.scheduling_.priority
-                                              : thread.scheduling_.low_priority;
+  const int base =
+      thread.budget_left_ns_ > 0 ? thread.scheduling_.priority : thread.scheduling_.low_priority;
   if (thread.base() == base) return;
   inheritance_.SetBase(thread, base);
 }

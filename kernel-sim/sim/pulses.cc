@@ -13,8 +13,8 @@ absl::Status Simulation::OfferPulse(SimChannel& channel, PulseSource source, con
     Wake(server, absl::OkStatus());
     return absl::OkStatus();
   }
-  const PulseTable::Offered offered = channel.pulses.Offer(
-      source, pulse.code, pulse.value, pulse.priority, pulse.badge, quota);
+  const PulseTable::Offered offered =
+      channel.pulses.Offer(source, pulse.code, pulse.value, pulse.priority, pulse.badge, quota);
   if (offered.outcome == PulseTable::Outcome::kRefused) {
     return MakeError(Error::kQuotaExhausted, "as many pulses are queued as may be");
   }

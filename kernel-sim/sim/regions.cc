@@ -1,8 +1,9 @@
 // Regions, grants and leases as the simulated kernel keeps them (R1 to R9).
 //
-// What becomes of a mapping when the right to it ends depends on whose doing that is. The process's own (it replied,
-// it closed): a later touch is its bug and faults. Somebody else's (revoked, reclaimed, the client left): `live` changes,
-// and the memory itself stays harmless to touch, because no server faults for what a client does (R9).
+// What becomes of a mapping when the right to it ends depends on whose doing that is. The process's
+// own (it replied, it closed): a later touch is its bug and faults. Somebody else's (revoked,
+// reclaimed, the client left): `live` changes, and the memory itself stays harmless to touch,
+// because no server faults for what a client does (R9).
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -161,7 +162,8 @@ absl::Status Simulation::ReclaimRegion(RegionMapping& mapping) {
   std::vector<std::byte> contents(region.bytes);
   arena_.Read(region.arena_offset, contents.data(), region.bytes);
   const Rights all = Rights::kRead | Rights::kWrite;
-  if (absl::Status mapped = arena_.Remap(mapping.address, *offset, region.bytes, all); !mapped.ok()) {
+  if (absl::Status mapped = arena_.Remap(mapping.address, *offset, region.bytes, all);
+      !mapped.ok()) {
     arena_.Release(*offset, region.bytes);
     return mapped;
   }
@@ -182,7 +184,8 @@ absl::Status Simulation::ReclaimRegion(RegionMapping& mapping) {
   };
   ForEachLease(forget);
   for (auto& process : processes_) {
-    for (auto& [serial, leases] : process->abandoned) std::for_each(leases.begin(), leases.end(), forget);
+    for (auto& [serial, leases] : process->abandoned)
+      std::for_each(leases.begin(), leases.end(), forget);
   }
   region.orphans = 0;
   for (auto& process : processes_) {
@@ -244,8 +247,8 @@ void Simulation::ForEachLease(Visit visit) {
   }
 }
 
-// Its process has ended in the kernel's eyes: what it holds of others is let go, what it owns ends. The memory itself
-// stays until its last fiber has unwound.
+// Its process has ended in the kernel's eyes: what it holds of others is let go, what it owns ends.
+// The memory itself stays until its last fiber has unwound.
 void Simulation::EndMemory(Process& process) {
   while (!process.abandoned.empty()) LetGo(process, process.abandoned.begin()->first);
   for (auto& mapping : process.memory.mappings) {
@@ -282,18 +285,20 @@ TrapHandler::Answer Simulation::OnFault(void* address, bool write) {
     offence_.reason = absl::StrCat("stack overflow in thread ", thread.name, ": more than ",
                                    thread.stack.size, " bytes; give its simulation larger stacks");
   } else if (mapping == nullptr) {
-    offence_.reason = absl::StrCat("thread ", thread.name, " ", deed, " address 0x",
-                                   absl::Hex(reinterpret_cast<uintptr_t>(address)),
-                                   ", which is not its own");
+    offence_.reason =
+        absl::StrCat("thread ", thread.name, " ", deed, " address 0x",
+                     absl::Hex(reinterpret_cast<uintptr_t>(address)), ", which is not its own");
   } else if (mapping->process != &thread.process) {
     offence_.reason = absl::StrCat("thread ", thread.name, " ", deed, " region ",
                                    Raw(mapping->region_id), " as mapped by another process (R3)");
   } else if (mapping->state == RegionMapping::State::kIdle) {
-    offence_.reason = absl::StrCat("thread ", thread.name, " ", deed, " region ",
-                                   Raw(mapping->region_id), " after the reply that ended its lease (R5)");
+    offence_.reason =
+        absl::StrCat("thread ", thread.name, " ", deed, " region ", Raw(mapping->region_id),
+                     " after the reply that ended its lease (R5)");
   } else {
-    offence_.reason = absl::StrCat("thread ", thread.name, " ", deed, " region ",
-                                   Raw(mapping->region_id), " beyond the rights it was granted (R4)");
+    offence_.reason =
+        absl::StrCat("thread ", thread.name, " ", deed, " region ", Raw(mapping->region_id),
+                     " beyond the rights it was granted (R4)");
   }
   return Answer::kRescue;
 }

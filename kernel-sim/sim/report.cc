@@ -60,15 +60,14 @@ void Simulation::ReportDeadlock() {
   for (const auto& process : processes_) {
     if (!process->ended && !process->service) blocked += process->threads.size();
   }
-  Problem(absl::StrCat("deadlock at ", now(), " ns: ", blocked,
-                       " threads wait and no timer is armed"));
+  Problem(
+      absl::StrCat("deadlock at ", now(), " ns: ", blocked, " threads wait and no timer is armed"));
   for (const auto& process : processes_) {
     if (process->ended) continue;
     for (const SimThread* thread : process->threads) {
       // A service that only waits for work is no part of it.
-      const bool idle_service =
-          process->service && thread->state() == ThreadState::kReceive &&
-          static_cast<SimChannel&>(*thread->channel()).reply_blocked.empty();
+      const bool idle_service = process->service && thread->state() == ThreadState::kReceive &&
+                                static_cast<SimChannel&>(*thread->channel()).reply_blocked.empty();
       if (!idle_service) Problem(absl::StrCat("  ", DescribeWait(*thread)));
     }
   }

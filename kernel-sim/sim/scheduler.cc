@@ -7,7 +7,8 @@
 
 namespace parley::sim {
 namespace {
-constexpr uint64_t kTimerKey = uint64_t{1} << 63;  // choice keys of timers, apart from those of threads
+constexpr uint64_t kTimerKey = uint64_t{1}
+                               << 63;  // choice keys of timers, apart from those of threads
 }
 
 ScheduledThread::ScheduledThread(ThreadId id, const Scheduling& scheduling)
@@ -73,12 +74,11 @@ void Scheduler::Preempt(ScheduledThread& thread, bool to_head) {
   }
 }
 
-// The CPU that the next ready thread should get: an idle one, else one that runs the lowest priority.
+// The CPU that the next ready thread should get: an idle one, else one that runs the lowest
+// priority.
 int Scheduler::CheapestCpu() {
   if (running_.size() == 1) return 0;
-  auto cost = [&](size_t cpu) {
-    return running_[cpu] == nullptr ? 0 : running_[cpu]->effective();
-  };
+  auto cost = [&](size_t cpu) { return running_[cpu] == nullptr ? 0 : running_[cpu]->effective(); };
   int lowest = kPriorityLevels;
   for (size_t cpu = 0; cpu < running_.size(); ++cpu) lowest = std::min(lowest, cost(cpu));
   candidates_.clear();
@@ -232,9 +232,9 @@ void Scheduler::Fire(Timer& timer) {
 void Scheduler::CheckInvariants() const {
   ready_.CheckInvariants();
   for (const ScheduledThread* thread : running_) {
-    PARLEY_CHECK(thread != nullptr || ready_.empty());                              // 1
+    PARLEY_CHECK(thread != nullptr || ready_.empty());                                // 1
     PARLEY_CHECK(thread == nullptr || ready_.HighestLevel() <= thread->effective());  // 2
-    PARLEY_CHECK(thread == nullptr || thread->resume_ns_ >= now_ns_);               // 3
+    PARLEY_CHECK(thread == nullptr || thread->resume_ns_ >= now_ns_);                 // 3
   }
 }
 

@@ -1,8 +1,8 @@
 // Virtual CPUs and virtual time: which thread runs, for how long, and what happens next (P7).
 //
-// Threads are fibers of one host thread. A running thread executes host code in no virtual time at all; time passes in
-// Charge, which every kernel call and every Compute goes through. Whoever leaves the CPU picks the next thread itself
-// and switches to it directly.
+// Threads are fibers of one host thread. A running thread executes host code in no virtual time at
+// all; time passes in Charge, which every kernel call and every Compute goes through. Whoever
+// leaves the CPU picks the next thread itself and switches to it directly.
 //
 // Invariants, between two kernel calls:
 //   1. Each CPU runs one thread, or the ready queue is empty.
@@ -78,14 +78,14 @@ class ScheduledThread : public Thread {
   Scheduling scheduling_;
   std::unique_ptr<Fiber> fiber_;
   ReadyNode ready_node_{this};
-  int cpu_ = -1;               // while RUNNING
-  int64_t resume_ns_ = 0;      // while RUNNING: when it goes on
-  int64_t remaining_ns_ = 0;   // while READY: CPU time still to pay before it goes on
+  int cpu_ = -1;              // while RUNNING
+  int64_t resume_ns_ = 0;     // while RUNNING: when it goes on
+  int64_t remaining_ns_ = 0;  // while READY: CPU time still to pay before it goes on
   int64_t running_since_ns_ = 0;
   int64_t cpu_ns_ = 0;
-  int64_t slice_left_ns_ = 0;  // RR
-  int64_t budget_left_ns_ = 0;       // SPORADIC
-  int64_t activated_ns_ = 0;         // SPORADIC: when it began to use its budget
+  int64_t slice_left_ns_ = 0;   // RR
+  int64_t budget_left_ns_ = 0;  // SPORADIC
+  int64_t activated_ns_ = 0;    // SPORADIC: when it began to use its budget
   int64_t used_since_activation_ns_ = 0;
   std::deque<Replenishment> replenishments_;
   Timer slice_timer_{Timer::Purpose::kSlice, this};
@@ -103,8 +103,8 @@ class Scheduler {
   uint64_t switches() const { return switches_; }
   Fiber& host_fiber() { return host_fiber_; }
 
-  // From the host's stack: runs threads until Stop(), or until nothing can happen any more (idle()), or until time
-  // would pass `limit_ns`.
+  // From the host's stack: runs threads until Stop(), or until nothing can happen any more
+  // (idle()), or until time would pass `limit_ns`.
   void Run(int64_t limit_ns);
   void Stop() { stopped_ = true; }
   bool idle() const { return idle_; }
@@ -120,14 +120,15 @@ class Scheduler {
       now_ns_ = thread.resume_ns_;
     }
   }
-  // The current thread, RUNNING, leaves its CPU for a blocked state. Whom this wakes is made ready before FinishBlock,
-  // which returns when the thread runs again.
+  // The current thread, RUNNING, leaves its CPU for a blocked state. Whom this wakes is made ready
+  // before FinishBlock, which returns when the thread runs again.
   void BeginBlock(ScheduledThread& thread, ThreadState state);
   void FinishBlock() {
     Settle();
     Dispatch();
   }
-  // A blocked or stopped thread may run: to the tail of its level. Takes effect with the next Settle.
+  // A blocked or stopped thread may run: to the tail of its level. Takes effect with the next
+  // Settle.
   void MakeReady(ScheduledThread& thread) {
     SetState(thread, ThreadState::kReady);
     ready_.PushBack(thread.ready_node_, thread.effective());
@@ -153,8 +154,8 @@ class Scheduler {
   // Runs the fiber of `thread`, which is DEAD, until it leaves for good; then goes on here.
   void RunToEnd(ScheduledThread& thread);
   bool running_to_end() const { return run_to_end_return_ != nullptr; }
-  // A signal handler has moved the host thread off the current thread's fiber, which is lost, onto `rescue`. To be
-  // left by LeaveForGood.
+  // A signal handler has moved the host thread off the current thread's fiber, which is lost, onto
+  // `rescue`. To be left by LeaveForGood.
   void ArriveOnRescue(Fiber& rescue) { active_fiber_ = &rescue; }
 
   // P7. Changes base priority as well.
@@ -200,16 +201,17 @@ class Scheduler {
   TimerQueue timers_;
   LevelQueue ready_;
   std::vector<ScheduledThread*> running_;  // by CPU, null when idle
-  ScheduledThread* current_ = nullptr;     // whose fiber the host thread is on; null on the host's own stack
-  Fiber* active_fiber_ = &host_fiber_;     // the fiber that the host thread is on
-  Fiber* run_to_end_return_ = nullptr;     // where a fiber that is being run to its end goes back to
+  ScheduledThread* current_ =
+      nullptr;  // whose fiber the host thread is on; null on the host's own stack
+  Fiber* active_fiber_ = &host_fiber_;  // the fiber that the host thread is on
+  Fiber* run_to_end_return_ = nullptr;  // where a fiber that is being run to its end goes back to
   int64_t now_ns_ = 0;
   int64_t limit_ns_ = kNever;
   uint64_t switches_ = 0;
   bool stopped_ = false;
   bool idle_ = false;
   bool limit_reached_ = false;
-  std::vector<uint64_t> keys_;         // scratch of PickNext
+  std::vector<uint64_t> keys_;  // scratch of PickNext
   std::vector<int> candidates_;
 };
 

@@ -21,14 +21,16 @@ constexpr size_t kMinStackBytes = 16 << 10;
 thread_local Simulation* running_simulation = nullptr;
 
 volatile uint32_t* MakeAlivePage() {
-  void* page = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   PARLEY_CHECK(page != MAP_FAILED && madvise(page, kPageBytes, kMadvWipeOnFork) == 0);
   auto* word = static_cast<volatile uint32_t*>(page);
   *word = 1;
   return word;
 }
 
-// Routes std::terminate to the running simulation: a program's exception that no frame may pass ends its process.
+// Routes std::terminate to the running simulation: a program's exception that no frame may pass
+// ends its process.
 class TerminateScope {
  public:
   explicit TerminateScope(Simulation& simulation) : previous_(running_simulation) {
@@ -166,8 +168,8 @@ void Simulation::Leave(SimThread& thread, Error error) {
       }
       return LeaveSend(thread, error, error);
     case ThreadState::kSleep:
-      return Wake(thread, error == Error::kDeadline ? absl::OkStatus()
-                                                    : MakeError(error, Describe(error)));
+      return Wake(thread,
+                  error == Error::kDeadline ? absl::OkStatus() : MakeError(error, Describe(error)));
     case ThreadState::kCondVar:
       LeaveWaits(thread);
       return Relock(thread, MakeError(error, Describe(error)));

@@ -1,11 +1,12 @@
 // The simulated kernel: a world of processes under one deterministic scheduler (Machine of boot.h).
 //
-// One host thread, no locks, no system calls on the message path. Its state changes only inside kernel calls (class
-// Calls, one for each process) and timers; results depend on the programs and the choice source alone.
+// One host thread, no locks, no system calls on the message path. Its state changes only inside
+// kernel calls (class Calls, one for each process) and timers; results depend on the programs and
+// the choice source alone.
 //
-// The parts, a file each: simulation.cc (start, run, timers), lives.cc (threads and processes begin and end),
-// messages.cc (what send, receive, reply and leaving do to both sides), regions.cc, faults.cc, report.cc (deadlock,
-// who waits on whom), telling.cc (the trace).
+// The parts, a file each: simulation.cc (start, run, timers), lives.cc (threads and processes begin
+// and end), messages.cc (what send, receive, reply and leaving do to both sides), regions.cc,
+// faults.cc, report.cc (deadlock, who waits on whom), telling.cc (the trace).
 #ifndef PARLEY_KERNEL_SIM_SIM_SIMULATION_H_
 #define PARLEY_KERNEL_SIM_SIM_SIMULATION_H_
 
@@ -23,8 +24,8 @@
 
 namespace parley::sim {
 
-// Thrown through the frames of a program whose process is being ended, so that its destructors run. Programs do not
-// catch it: what they do catch(...) is thrown again at their next kernel call.
+// Thrown through the frames of a program whose process is being ended, so that its destructors run.
+// Programs do not catch it: what they do catch(...) is thrown again at their next kernel call.
 struct ProcessEnded {};
 
 class Simulation final : public Machine, private SchedulerClient, private TrapHandler {
@@ -35,7 +36,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   absl::Status Add(const InitialProcess& process) override;
   RunReport Run() override;
 
-  // -- For Calls -----------------------------------------------------------------------------------------------
+  // -- For Calls
+  // -----------------------------------------------------------------------------------------------
   const SimulationOptions& options() const { return options_; }
   Scheduler& scheduler() { return scheduler_; }
   Inheritance& inheritance() { return inheritance_; }
@@ -70,15 +72,16 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   absl::StatusOr<SimThread*> MakeThread(Process& process, const Scheduling& scheduling,
                                         std::string name, void (*entry)(void*), void* argument);
   void StartThread(SimThread& thread);
-  // Ends a process: everything it holds is gone at once, then its threads unwind; but not the current one, which
-  // unwinds at its next kernel call.
+  // Ends a process: everything it holds is gone at once, then its threads unwind; but not the
+  // current one, which unwinds at its next kernel call.
   void EndProcess(Process& process, ExitStatus exit);
   void ForgetIfUnnamed(SimThread& thread);
   void EndOtherThreads(SimThread& survivor);
   // A child counts for the run's end as its maker does.
   void Adopt(Process& child, const Process& maker);
   static absl::Status CheckSchedulingFor(const Process& process, const Scheduling& scheduling);
-  // A kernel call of a process that has ended: throws ProcessEnded, or returns kProcessEnded while it is on its way.
+  // A kernel call of a process that has ended: throws ProcessEnded, or returns kProcessEnded while
+  // it is on its way.
   absl::Status CallAfterDeath(SimThread& thread);
   void AbandonMutex(Mutex& mutex);
   static absl::Status AbandonedMutexError();
@@ -119,7 +122,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void TakePulse(SimThread& server, SimChannel& channel, Pulse& pulse, ReceiveResult& result);
 
   // Regions (regions.cc).
-  absl::StatusOr<RegionMapping*> CreateRegion(Process& owner, uint64_t bytes, bool others_may_write);
+  absl::StatusOr<RegionMapping*> CreateRegion(Process& owner, uint64_t bytes,
+                                              bool others_may_write);
   absl::StatusOr<RegionMapping*> RedeemRegion(Process& holder, const Capability& capability);
   absl::StatusOr<RegionMapping*> MapLease(Process& server, Lease& lease);
   absl::Status ReclaimRegion(RegionMapping& mapping);
@@ -202,7 +206,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void TellFault(const Process& process, std::string_view text);
   void TellState(SimThread& thread);
   void TellPriority(SimThread& thread);
-  void TellMessage(TraceKind kind, const SimThread& thread, const SimThread& client, uint64_t bytes);
+  void TellMessage(TraceKind kind, const SimThread& thread, const SimThread& client,
+                   uint64_t bytes);
   void TellSendFailed(const SimThread& client, const absl::Status& status);
   void TellRegion(RegionEvent what, const Process& process, RegionId region);
 
@@ -223,7 +228,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   std::vector<std::unique_ptr<SimThread>> slots_;
   std::vector<uint32_t> free_slots_;
   absl::flat_hash_map<ThreadId, SimThread*> threads_;
-  std::vector<SimThread*> over_;  // their stacks can be reused
+  std::vector<SimThread*> over_;                     // their stacks can be reused
   std::vector<std::unique_ptr<Process>> processes_;  // in order of ProcessId, from 1
   absl::flat_hash_map<uint64_t, std::unique_ptr<SimChannel>> channels_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<SimEvent>> events_;
@@ -237,8 +242,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   uint32_t next_thread_ = 1;
   int foreground_ = 0;  // processes alive that are not services
   bool running_ = false;
-  ExitStatus offence_;     // set by OnFault for Rescued
-  Trap* trap_ = nullptr;   // while running
+  ExitStatus offence_;    // set by OnFault for Rescued
+  Trap* trap_ = nullptr;  // while running
 };
 
 }  // namespace parley::sim

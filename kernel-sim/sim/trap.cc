@@ -1,6 +1,7 @@
 // Signal handlers that turn a fault into an answer of the simulation.
 //
-// The two thread_local pointers are the only state outside objects: a signal handler gets no argument of ours.
+// The two thread_local pointers are the only state outside objects: a signal handler gets no
+// argument of ours.
 #include "kernel-sim/sim/trap.h"
 
 #include <sys/mman.h>
@@ -30,7 +31,9 @@ void SetProgramCounter(ucontext_t& context, void (*function)(), std::byte* stack
   context.uc_mcontext.pc = reinterpret_cast<uint64_t>(function);
   context.uc_mcontext.sp = reinterpret_cast<uint64_t>(stack_top);
 }
-bool WasWrite(const ucontext_t&) { return true; }  // the syndrome is not worth its decoding: pages tell
+bool WasWrite(const ucontext_t&) {
+  return true;
+}  // the syndrome is not worth its decoding: pages tell
 #else
 #error "say here how to redirect a faulting thread on this processor"
 #endif
@@ -96,8 +99,9 @@ bool Trap::Deliver(siginfo_t* info, void* raw_context) {
   if (copy_recovery != nullptr) {
     // The copy's own frame is intact above the red zone of whatever memcpy runs below it.
     auto* here = reinterpret_cast<std::byte*>(copy_recovery) - 1024;
-    SetProgramCounter(context, ResumeCopyFailed,
-                      reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(here) & ~uintptr_t{63}));
+    SetProgramCounter(
+        context, ResumeCopyFailed,
+        reinterpret_cast<std::byte*>(reinterpret_cast<uintptr_t>(here) & ~uintptr_t{63}));
     return true;
   }
   switch (handler_.OnFault(info->si_addr, WasWrite(context))) {

@@ -1,8 +1,10 @@
-// Memory faults: copies that fail instead of crashing, and what happens when a simulated process touches memory that
-// it must not (a guard page, a read-only grant, a revoked region, any wild address).
+// Memory faults: copies that fail instead of crashing, and what happens when a simulated process
+// touches memory that it must not (a guard page, a read-only grant, a revoked region, any wild
+// address).
 //
-// A Trap owns the process-wide handlers of SIGSEGV and SIGBUS while it is Active on the host thread that runs a
-// simulation; a fault of anybody else goes to the handler that was there before. One Active trap per host thread.
+// A Trap owns the process-wide handlers of SIGSEGV and SIGBUS while it is Active on the host thread
+// that runs a simulation; a fault of anybody else goes to the handler that was there before. One
+// Active trap per host thread.
 #ifndef PARLEY_KERNEL_SIM_SIM_TRAP_H_
 #define PARLEY_KERNEL_SIM_SIM_TRAP_H_
 
@@ -18,8 +20,9 @@ namespace parley::sim {
 // memcpy that returns false, with part of `to` written, where an address faults (L5).
 bool SafeCopy(void* to, const void* from, size_t bytes);
 
-// What a simulation does about faults. Called in signal context, of a synchronous fault: may use the kernel's data, which
-// is consistent then, but may allocate: the fault is in program code, not in the heap.
+// What a simulation does about faults. Called in signal context, of a synchronous fault: may use
+// the kernel's data, which is consistent then, but may allocate: the fault is in program code, not
+// in the heap.
 class TrapHandler {
  public:
   enum class Answer {
@@ -40,7 +43,8 @@ class Trap {
   Trap(const Trap&) = delete;
   Trap& operator=(const Trap&) = delete;
 
-  // The fiber that Rescued() runs as. It is over when Rescued() leaves it, and ready for the next rescue.
+  // The fiber that Rescued() runs as. It is over when Rescued() leaves it, and ready for the next
+  // rescue.
   Fiber& rescue() { return rescue_; }
 
  private:

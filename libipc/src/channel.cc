@@ -37,8 +37,8 @@ absl::StatusOr<Received> Channel::Receive(Deadline deadline) const {
   if (absl::Status status = ReceiveInto(inline_bytes, deadline, *received); !status.ok()) {
     return status;
   }
-  message.inline_size_ = static_cast<uint32_t>(
-      std::min<uint64_t>(message.info_.request_bytes, Message::kInlineBytes));
+  message.inline_size_ =
+      static_cast<uint32_t>(std::min<uint64_t>(message.info_.request_bytes, Message::kInlineBytes));
   return received;
 }
 
@@ -48,7 +48,8 @@ absl::StatusOr<Received> Channel::Receive(MutableBytes buffer, Deadline deadline
   return received;
 }
 
-absl::Status Channel::ReceiveInto(MutableBytes buffer, Deadline deadline, Received& received) const {
+absl::Status Channel::ReceiveInto(MutableBytes buffer, Deadline deadline,
+                                  Received& received) const {
   parley::ReceiveResult result;
   absl::Status status = kernel_->Receive(Handle(handle_), absl::MakeConstSpan(&buffer, 1),
                                          Resolve(*kernel_, deadline), result);

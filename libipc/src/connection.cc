@@ -60,10 +60,10 @@ absl::Status Connection::WrongReply(const MessageHeader& got, uint64_t length) c
   if (length < sizeof(MessageHeader)) {
     return MakeStatus(Error::kWrongType, absl::StrCat(name_, ": the reply has no type"));
   }
-  return MakeStatus(Error::kWrongType,
-                    absl::StrCat(name_, ": the reply is of type ", got.code, ", version ",
-                                 got.version, ", ", length - sizeof(MessageHeader),
-                                 " bytes, which was not expected"));
+  return MakeStatus(
+      Error::kWrongType,
+      absl::StrCat(name_, ": the reply is of type ", got.code, ", version ", got.version, ", ",
+                   length - sizeof(MessageHeader), " bytes, which was not expected"));
 }
 
 absl::Status Connection::SendPulse(uint8_t code, uint64_t value, int priority) const {

@@ -8,7 +8,8 @@
 namespace ipc {
 
 // The two enums are one list; the last names of both pin it.
-static_assert(static_cast<int>(Error::kServerError) == static_cast<int>(parley::Error::kServerError));
+static_assert(static_cast<int>(Error::kServerError) ==
+              static_cast<int>(parley::Error::kServerError));
 static_assert(static_cast<int>(Error::kNotReplied) == static_cast<int>(parley::Error::kNotReplied));
 static_assert(static_cast<int>(Error::kCancelled) == static_cast<int>(parley::Error::kCancelled));
 

@@ -18,7 +18,8 @@ absl::StatusOr<names::Path> PathOf(absl::string_view text) {
   return path;
 }
 
-// The name server's errors are of its own making: they come as kServerError with a code. Told apart for callers.
+// The name server's errors are of its own making: they come as kServerError with a code. Told apart
+// for callers.
 absl::Status Translate(const absl::Status& status, absl::string_view path) {
   if (status.ok()) return status;
   const std::string text = absl::StrCat(path, ": ", status.message());
@@ -96,7 +97,8 @@ absl::StatusOr<Connection> Process::Open(absl::string_view path, const OpenOptio
   if (!reply.ok()) {
     const Error error = ErrorOf(reply.status());
     if (error == Error::kDeadlineBeforeReceive || error == Error::kDeadlineAfterReceive) {
-      return MakeStatus(Error::kNoSuchName, absl::StrCat(path, ": nobody served it by the deadline"));
+      return MakeStatus(Error::kNoSuchName,
+                        absl::StrCat(path, ": nobody served it by the deadline"));
     }
     return Translate(reply.status(), path);
   }

@@ -8,7 +8,8 @@
 
 namespace ipc {
 
-// The bodies of threads belong to the process: a thread that is killed before it has run never gets to own its own.
+// The bodies of threads belong to the process: a thread that is killed before it has run never gets
+// to own its own.
 struct Process::Bodies {
   struct Body {
     Bodies* bodies;

@@ -62,8 +62,6 @@ absl::Status Region::Reclaim() {
   return absl::OkStatus();
 }
 
-absl::Status Region::Check() const {
-  return kernel_->RegionCheck(parley::RegionHandle{handle_});
-}
+absl::Status Region::Check() const { return kernel_->RegionCheck(parley::RegionHandle{handle_}); }
 
 }  // namespace ipc

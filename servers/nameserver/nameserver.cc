@@ -1,7 +1,7 @@
 // The name server (N1 to N5): answers the messages of ipc/name_protocol.h out of a Registry.
 //
-// It holds a connection to every named channel, whose death pulse takes the name away (N3). Opens that wait are messages
-// kept unanswered; an unblock pulse answers one whose client gives up (D3).
+// It holds a connection to every named channel, whose death pulse takes the name away (N3). Opens
+// that wait are messages kept unanswered; an unblock pulse answers one whose client gives up (D3).
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -55,7 +55,8 @@ class Server {
     if (message.Is<names::AttachRequest>()) return OnAttach(message);
     if (message.Is<names::WatchRequest>()) return OnWatch(message);
     if (message.Is<names::ListRequest>()) return OnList(message);
-    auto request = message.As<names::OpenRequest>();  // the last one it can be: a stranger is refused here
+    auto request =
+        message.As<names::OpenRequest>();  // the last one it can be: a stranger is refused here
     if (request.ok()) OnOpen(std::move(message), *request);
   }
 
@@ -81,8 +82,8 @@ class Server {
       return Refuse(message, allowed);
     }
     const uint64_t id = registry_.Attach(path, CallerOf(message), request->mode).value();
-    auto connection = self_.Connect(request->channel, path,
-                                    ipc::OpenOptions{.death = &channel_, .cookie = id});
+    auto connection =
+        self_.Connect(request->channel, path, ipc::OpenOptions{.death = &channel_, .cookie = id});
     if (!connection.ok()) {
       registry_.Detach(id);
       return Refuse(message, connection.status());
@@ -126,7 +127,8 @@ class Server {
     Finish(message.Reply(reply));
   }
 
-  // A watcher whose event is gone (its process or channel is) is forgotten; one that is full misses this pulse.
+  // A watcher whose event is gone (its process or channel is) is forgotten; one that is full misses
+  // this pulse.
   void TellWatchers(absl::string_view path, uint64_t value) {
     std::erase_if(watchers_, [&](const Watcher& watcher) {
       if (!IsAtOrBelow(path, watcher.prefix)) return false;

@@ -56,8 +56,8 @@ absl::Status Registry::CheckAttach(absl::string_view path, const Caller& caller)
   if (above == names_.end()) return absl::OkStatus();
   if (above->first == path) return absl::AlreadyExistsError("the name is taken");
   if (caller.uid != 0 && caller.uid != above->second.owner.uid) {
-    return absl::PermissionDeniedError(absl::StrCat("below ", above->first, ", which is owned by uid ",
-                                                    above->second.owner.uid));
+    return absl::PermissionDeniedError(
+        absl::StrCat("below ", above->first, ", which is owned by uid ", above->second.owner.uid));
   }
   return absl::OkStatus();
 }

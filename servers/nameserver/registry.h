@@ -1,4 +1,5 @@
-// The names themselves (N1 to N4): who serves which path, who may, who watches. Pure: no messages, no time.
+// The names themselves (N1 to N4): who serves which path, who may, who watches. Pure: no messages,
+// no time.
 //
 // Invariants:
 //   1. Every path is valid (CheckPath) and attached once.
@@ -21,7 +22,8 @@ struct Caller {
   uint32_t gid = 0;
 };
 
-// An absolute path of 255 bytes at most without empty, "." and ".." parts; "/" itself is none. InvalidArgument.
+// An absolute path of 255 bytes at most without empty, "." and ".." parts; "/" itself is none.
+// InvalidArgument.
 absl::Status CheckPath(absl::string_view path);
 // Whether `path` is `prefix` or lies below it. Everything lies below "/".
 bool IsAtOrBelow(absl::string_view path, absl::string_view prefix);
@@ -38,13 +40,15 @@ class Registry {
     size_t matched = 0;  // bytes of the asked path that are the name's own
   };
 
-  // Says whether Attach would do it. AlreadyExists: taken. PermissionDenied: below somebody else's prefix.
+  // Says whether Attach would do it. AlreadyExists: taken. PermissionDenied: below somebody else's
+  // prefix.
   absl::Status CheckAttach(absl::string_view path, const Caller& caller) const;
   // Attaches and returns the new name's id, never used before. Errors as CheckAttach.
   absl::StatusOr<uint64_t> Attach(absl::string_view path, const Caller& caller, uint32_t mode);
   // The path that the id was attached to, empty if it is not attached any more.
   std::string Detach(uint64_t id);
-  // The longest attached prefix. NotFound; PermissionDenied: the mode does not let the caller open it.
+  // The longest attached prefix. NotFound; PermissionDenied: the mode does not let the caller open
+  // it.
   absl::StatusOr<Match> Resolve(absl::string_view path, const Caller& caller) const;
   // The first path at or below `prefix` that sorts after `after`; empty when there is none.
   std::string NextAfter(absl::string_view prefix, absl::string_view after) const;

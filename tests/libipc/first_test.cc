@@ -26,15 +26,15 @@ int Adder(ipc::Process& self) {
 int Client(ipc::Process& self) {
   ipc::Connection add = self.Open("/calc/add", absl::Seconds(1)).value();
   ipc::Region image = self.CreateRegion(8 << 20).value();
-  auto reply = add.Call<AddReply>(AddRequest{2, 3}, {.regions = {image.In()},
-                                                     .deadline = self.Now() + absl::Milliseconds(5)});
+  auto reply = add.Call<AddReply>(
+      AddRequest{2, 3}, {.regions = {image.In()}, .deadline = self.Now() + absl::Milliseconds(5)});
   CHECK_MESSAGE(reply.ok(), reply.status().ToString());
   return reply.ok() && reply->sum == 5 ? 0 : 1;
 }
 
 TEST_CASE("a client calls a server that it finds by name") {
-  tests::RunWorld({{.name = "client", .main = Client},
-                   {.name = "adder", .main = Adder, .service = true}});
+  tests::RunWorld(
+      {{.name = "client", .main = Client}, {.name = "adder", .main = Adder, .service = true}});
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Runs programs on a kernel, for tests: the name server is added, problems fail the test unless expected.
+// Runs programs on a kernel, for tests: the name server is added, problems fail the test unless
+// expected.
 #ifndef PARLEY_TESTS_SUPPORT_WORLD_H_
 #define PARLEY_TESTS_SUPPORT_WORLD_H_
 
@@ -16,11 +17,11 @@ namespace tests {
 struct Actor {
   std::string name;
   std::function<int(ipc::Process&)> main;
-  bool service = false;        // the run does not wait for it
+  bool service = false;  // the run does not wait for it
   ipc::Scheduling scheduling = {};
   int ceiling = 255;
   uint32_t uid = 0, gid = 0;
-  bool only_program = false;   // not started: for Process::Start
+  bool only_program = false;  // not started: for Process::Start
 };
 
 inline parley::RunReport RunAny(const std::vector<Actor>& actors,

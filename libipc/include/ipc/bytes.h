@@ -18,12 +18,14 @@ using MutableParts = absl::Span<const MutableBytes>;  // scattered, in order
 // The bytes of an object without pointers. Padding travels as it is: zero it where that matters.
 template <typename T>
 ConstBytes BytesOf(const T& object) {
-  static_assert(std::is_trivially_copyable_v<T>, "only plain data has bytes that mean something elsewhere");
+  static_assert(std::is_trivially_copyable_v<T>,
+                "only plain data has bytes that mean something elsewhere");
   return {reinterpret_cast<const std::byte*>(&object), sizeof(T)};
 }
 template <typename T>
 MutableBytes MutableBytesOf(T& object) {
-  static_assert(std::is_trivially_copyable_v<T>, "only plain data has bytes that mean something elsewhere");
+  static_assert(std::is_trivially_copyable_v<T>,
+                "only plain data has bytes that mean something elsewhere");
   return {reinterpret_cast<std::byte*>(&object), sizeof(T)};
 }
 inline ConstBytes BytesOfText(absl::string_view text) {

@@ -1,6 +1,8 @@
-// A channel: where a server receives messages and pulses, highest priority first (S7, P1, U1 to U5).
+// A channel: where a server receives messages and pulses, highest priority first (S7, P1, U1 to
+// U5).
 //
-// Threads: any number may receive on one channel. It is destroyed, or moved, by one when no other uses it.
+// Threads: any number may receive on one channel. It is destroyed, or moved, by one when no other
+// uses it.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_CHANNEL_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_CHANNEL_H_
 
@@ -35,7 +37,7 @@ class [[nodiscard]] Received {
   Received() = default;  // neither: an empty message
   Received(Received&&) noexcept = default;
   Received& operator=(Received&&) noexcept = default;
-  Message* message() { return is_pulse_ ? nullptr : &message_; }      // null for a pulse
+  Message* message() { return is_pulse_ ? nullptr : &message_; }        // null for a pulse
   const Pulse* pulse() const { return is_pulse_ ? &pulse_ : nullptr; }  // null for a message
 
  private:
@@ -45,7 +47,8 @@ class [[nodiscard]] Received {
   Pulse pulse_;
 };
 
-// U4: what a client gives a server in a message, so that the server can send one pulse back. Plain data.
+// U4: what a client gives a server in a message, so that the server can send one pulse back. Plain
+// data.
 struct EventToken {
   Token token;
 };
@@ -57,8 +60,9 @@ class [[nodiscard]] Timer {
   Timer& operator=(Timer&& other) noexcept;
   ~Timer();
 
-  // First at `first` (absolute, or from now), then every `period`; zero: once. Re-arming replaces. A pulse that is not
-  // received before the next one is due counts in it. kInvalidArgument: a negative period. kNoSuchChannel.
+  // First at `first` (absolute, or from now), then every `period`; zero: once. Re-arming replaces.
+  // A pulse that is not received before the next one is due counts in it. kInvalidArgument: a
+  // negative period. kNoSuchChannel.
   absl::Status Arm(Deadline first, absl::Duration period = absl::ZeroDuration());
   absl::Status Disarm();
 
@@ -81,17 +85,18 @@ class [[nodiscard]] Channel {
   Channel& operator=(Channel&& other) noexcept;
   ~Channel();  // L1: every client blocked on it wakes, its connections are dead, its name dies (N3)
 
-  // S1, S7: blocks until a message or a pulse is there. The calling thread then runs at the sender's priority until it
-  // replies or receives again (P3), and serves the channel from now on (P4). kDeadline, kCancelled, kNoSuchChannel:
-  // destroyed meanwhile.
+  // S1, S7: blocks until a message or a pulse is there. The calling thread then runs at the
+  // sender's priority until it replies or receives again (P3), and serves the channel from now on
+  // (P4). kDeadline, kCancelled, kNoSuchChannel: destroyed meanwhile.
   absl::StatusOr<Received> Receive(Deadline deadline = {}) const;
   // The same, with the beginning of a request in `buffer` instead of in the message.
   absl::StatusOr<Received> Receive(MutableBytes buffer, Deadline deadline = {}) const;
 
-  // S8, R3: a token with which `holder` alone can Process::Connect. Never blocks. kNoSuchName: no such process.
+  // S8, R3: a token with which `holder` alone can Process::Connect. Never blocks. kNoSuchName: no
+  // such process.
   absl::StatusOr<Token> Grant(ProcessRef holder, const GrantOptions& options = {}) const;
-  // U4: lets the server of `to`, and nobody else, queue this pulse here; with a value of its own if `any_value`. Ends
-  // with the channel, with either process, or by Process::Revoke.
+  // U4: lets the server of `to`, and nobody else, queue this pulse here; with a value of its own if
+  // `any_value`. Ends with the channel, with either process, or by Process::Revoke.
   absl::StatusOr<EventToken> RegisterEvent(const Connection& to, uint8_t code, uint64_t value,
                                            int priority, bool any_value = false) const;
   // U5. kInvalidArgument: code not 0 to 127, priority not 1 to 255.

@@ -1,6 +1,7 @@
 // A connection: this process's way to send to one server's channel.
 //
-// Threads: any number may send on one connection at a time. It is closed, or moved, by one when no other uses it.
+// Threads: any number may send on one connection at a time. It is closed, or moved, by one when no
+// other uses it.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_CONNECTION_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_CONNECTION_H_
 
@@ -26,7 +27,8 @@ namespace ipc {
 struct CallOptions {
   absl::InlinedVector<RegionReference, 2> regions = {};  // R5; 16 at most
   Deadline deadline = {};                                // D1
-  absl::Duration grace = absl::Seconds(1);  // D3: how long past the deadline the server may take to let go
+  absl::Duration grace =
+      absl::Seconds(1);  // D3: how long past the deadline the server may take to let go
 };
 
 class [[nodiscard]] Connection {
@@ -35,11 +37,12 @@ class [[nodiscard]] Connection {
   Connection& operator=(Connection&& other) noexcept;
   ~Connection();  // closes it; the server may get a disconnect pulse (L2)
 
-  // S1 to S3: sends `request` and blocks until the reply or the deadline. Returns how long the reply was; past
-  // reply.size() it was cut (S2). Errors are all of S9: kNoSuchChannel, kServerDiedBeforeReceive,
-  // kServerDiedAfterReceive, kDeadlineBeforeReceive, kDeadlineAfterReceive, kCancelled, kWouldDeadlock (L4),
-  // kNotReplied, kServerError; and kInvalidArgument (more than 1 GiB, 1024 parts or 16 regions), kLeaseEnded and
-  // kNotPermitted (of a region), kBadAddress.
+  // S1 to S3: sends `request` and blocks until the reply or the deadline. Returns how long the
+  // reply was; past reply.size() it was cut (S2). Errors are all of S9: kNoSuchChannel,
+  // kServerDiedBeforeReceive, kServerDiedAfterReceive, kDeadlineBeforeReceive,
+  // kDeadlineAfterReceive, kCancelled, kWouldDeadlock (L4), kNotReplied, kServerError; and
+  // kInvalidArgument (more than 1 GiB, 1024 parts or 16 regions), kLeaseEnded and kNotPermitted (of
+  // a region), kBadAddress.
   absl::StatusOr<uint64_t> Send(ConstBytes request, MutableBytes reply,
                                 const CallOptions& options = {}) const;
   absl::StatusOr<uint64_t> SendParts(ConstParts request, MutableParts reply,
@@ -62,15 +65,17 @@ class [[nodiscard]] Connection {
     return reply;
   }
 
-  // U1, U2: queues a pulse on the server's channel; never blocks. `code` is 0 to 127, `priority` 1 to 255.
-  // kQuotaExhausted: 64 distinct ones are queued. kNotPermitted: above the ceiling (P6). kNoSuchChannel.
+  // U1, U2: queues a pulse on the server's channel; never blocks. `code` is 0 to 127, `priority` 1
+  // to 255. kQuotaExhausted: 64 distinct ones are queued. kNotPermitted: above the ceiling (P6).
+  // kNoSuchChannel.
   absl::Status SendPulse(uint8_t code, uint64_t value, int priority) const;
 
   // The process at the far end, to grant regions to. Nobody once the connection is dead.
   ProcessRef server() const;
   // The path it was opened with, for people.
   const std::string& name() const { return name_; }
-  // N1: what of that path lies beyond the server's own name ("/0" of "/dev/gfx/0"), for the server to be told.
+  // N1: what of that path lies beyond the server's own name ("/0" of "/dev/gfx/0"), for the server
+  // to be told.
   absl::string_view rest() const { return absl::string_view(name_).substr(matched_); }
 
  private:

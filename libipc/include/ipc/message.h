@@ -1,6 +1,7 @@
 // A received message: a one-shot handle to a blocked client (S4 to S6, R5).
 //
-// Threads: one thread at a time. It may be kept, moved to another thread of the process and answered there, in any order.
+// Threads: one thread at a time. It may be kept, moved to another thread of the process and
+// answered there, in any order.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_MESSAGE_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_MESSAGE_H_
 
@@ -23,37 +24,42 @@ namespace ipc {
 // S6: who sent, as the kernel vouches for it.
 struct MessageInfo {
   ProcessRef sender;
-  uint32_t thread = 0;          // the sender's thread, unique on a kernel for all time
+  uint32_t thread = 0;  // the sender's thread, unique on a kernel for all time
   uint32_t uid = 0, gid = 0, pid = 0;
-  uint32_t connection = 0;      // unique on the channel; the same for every message of one connection
-  uint64_t badge = 0;           // S8: fixed by the server's own grant
-  int priority = 0;             // the sender's, at the time of the call
-  uint64_t request_bytes = 0;   // S2: full length
-  uint64_t reply_room = 0;      // S2: bytes the sender accepts
-  uint32_t region_count = 0;    // R5
+  uint32_t connection = 0;  // unique on the channel; the same for every message of one connection
+  uint64_t badge = 0;       // S8: fixed by the server's own grant
+  int priority = 0;         // the sender's, at the time of the call
+  uint64_t request_bytes = 0;      // S2: full length
+  uint64_t reply_room = 0;         // S2: bytes the sender accepts
+  uint32_t region_count = 0;       // R5
   bool unblock_requested = false;  // D3: the client wants to leave
 };
 
 class [[nodiscard]] Message {
  public:
-  // Requests up to this many bytes arrive with the message; what is longer stays with the client, for Read.
+  // Requests up to this many bytes arrive with the message; what is longer stays with the client,
+  // for Read.
   static constexpr size_t kInlineBytes = 256;
 
   Message(Message&& other) noexcept { MoveFrom(other); }
   Message& operator=(Message&& other) noexcept;
   ~Message();  // S4: unanswered, it answers kNotReplied
 
-  // False once answered or moved from. A true one may still turn out dead: its client may leave at any time.
+  // False once answered or moved from. A true one may still turn out dead: its client may leave at
+  // any time.
   bool open() const { return serial_ != 0; }
   // Names this message among all a kernel ever saw. An unblock pulse carries it as its value (D4).
   uint64_t id() const { return id_; }
-  // As of the receive. Refresh() asks the kernel again: priority and unblock_requested change. kMessageGone.
+  // As of the receive. Refresh() asks the kernel again: priority and unblock_requested change.
+  // kMessageGone.
   const MessageInfo& info() const { return info_; }
   absl::Status Refresh();
 
-  // The beginning of the request, min(request_bytes, kInlineBytes); empty for a receive into a buffer of the caller's.
+  // The beginning of the request, min(request_bytes, kInlineBytes); empty for a receive into a
+  // buffer of the caller's.
   ConstBytes bytes() const { return {inline_.data(), inline_size_}; }
-  // S5: copies from the request at `offset`; returns the bytes copied, short past the end. Never blocks. kMessageGone.
+  // S5: copies from the request at `offset`; returns the bytes copied, short past the end. Never
+  // blocks. kMessageGone.
   absl::StatusOr<uint64_t> Read(uint64_t offset, MutableBytes destination) const;
   // S5: the same into the reply.
   absl::StatusOr<uint64_t> Write(uint64_t offset, ConstBytes source) const;
@@ -64,8 +70,8 @@ class [[nodiscard]] Message {
   bool Is() const {
     return type() == MessageType{T::kType.code, T::kType.version};
   }
-  // The typed request. On another type, version or size the client gets kWrongType as its answer, and so does the
-  // caller. kMessageGone.
+  // The typed request. On another type, version or size the client gets kWrongType as its answer,
+  // and so does the caller. kMessageGone.
   template <TypedMessage T>
   absl::StatusOr<T> As() {
     if (!Is<T>() || info_.request_bytes != sizeof(MessageHeader) + sizeof(T)) {
@@ -76,8 +82,8 @@ class [[nodiscard]] Message {
     return request;
   }
 
-  // S1, S4: ends the client's wait; never blocks. Returns how many bytes the client took (S2). The message is over,
-  // whatever is returned. kMessageGone (D3), kInvalidArgument: more than 1 GiB.
+  // S1, S4: ends the client's wait; never blocks. Returns how many bytes the client took (S2). The
+  // message is over, whatever is returned. kMessageGone (D3), kInvalidArgument: more than 1 GiB.
   absl::StatusOr<uint64_t> Reply(ConstBytes reply);
   absl::StatusOr<uint64_t> ReplyParts(ConstParts reply);
   absl::Status Reply() { return Reply(ConstBytes()).status(); }
@@ -87,10 +93,12 @@ class [[nodiscard]] Message {
     const std::array<ConstBytes, 2> parts = {BytesOf(header), BytesOf(reply)};
     return ReplyParts(parts).status();
   }
-  // S9: the client's call returns kServerError with this code and text (240 bytes at most). REQUIRES: not OK.
+  // S9: the client's call returns kServerError with this code and text (240 bytes at most).
+  // REQUIRES: not OK.
   absl::Status ReplyError(const absl::Status& error);
 
-  // R5: the index-th region that came along, mapped. Never blocks. kMessageGone, kLeaseEnded, kInvalidArgument.
+  // R5: the index-th region that came along, mapped. Never blocks. kMessageGone, kLeaseEnded,
+  // kInvalidArgument.
   absl::StatusOr<Lease> Region(uint32_t index) const;
 
  private:

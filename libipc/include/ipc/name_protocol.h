@@ -1,6 +1,7 @@
 // The messages of the name server (N1 to N5), for whoever writes another one or another client.
 //
-// Sent on the connection that every process is born with. Paths are zero-terminated in fixed fields.
+// Sent on the connection that every process is born with. Paths are zero-terminated in fixed
+// fields.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_NAME_PROTOCOL_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_NAME_PROTOCOL_H_
 
@@ -37,7 +38,8 @@ struct AttachRequest {
   Token channel;
   uint32_t mode = 0666;
 };
-// N2: asks for a way to the server of the longest attached prefix. The answer waits for the name if `wait`.
+// N2: asks for a way to the server of the longest attached prefix. The answer waits for the name if
+// `wait`.
 struct OpenRequest {
   static constexpr MessageType kType{.code = 2, .version = 1};
   Path path;
@@ -54,7 +56,8 @@ struct WatchRequest {
   Path prefix;
   EventToken event;
 };
-// The first name at or below `prefix` that comes after `after`, in order. An empty `path` in the answer: no more.
+// The first name at or below `prefix` that comes after `after`, in order. An empty `path` in the
+// answer: no more.
 struct ListRequest {
   static constexpr MessageType kType{.code = 5, .version = 1};
   Path prefix;

@@ -1,5 +1,5 @@
-// The process a program runs as: its way to everything else. There are no globals; a program is a function
-// `int Main(ipc::Process& self)`, the same on every kernel.
+// The process a program runs as: its way to everything else. There are no globals; a program is a
+// function `int Main(ipc::Process& self)`, the same on every kernel.
 //
 // Threads: any thread of the process may use it. It outlives them all.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_PROCESS_H_
@@ -27,10 +27,12 @@ struct Mapping;
 namespace ipc {
 
 struct ChannelOptions {
-  bool fixed_priority = false;    // P5: kFixedPriority, takes no part in inheritance
-  bool unblock_pulse = false;     // D3: kUnblockPulse, clients that want to leave are announced and wait
-  bool disconnect_pulse = false;  // L2: a pulse when the last connection of a client process is gone
-  uint32_t mode = 0666;           // N4: who may open the name: the write bits, as for a Unix socket
+  bool fixed_priority = false;  // P5: kFixedPriority, takes no part in inheritance
+  bool unblock_pulse =
+      false;  // D3: kUnblockPulse, clients that want to leave are announced and wait
+  bool disconnect_pulse =
+      false;             // L2: a pulse when the last connection of a client process is gone
+  uint32_t mode = 0666;  // N4: who may open the name: the write bits, as for a Unix socket
 };
 
 struct OpenOptions {
@@ -55,8 +57,8 @@ struct ChildOptions {
   std::string name = {};  // default: the program's
   std::vector<std::string> arguments = {};
   Scheduling scheduling = {};
-  int ceiling = 255;                           // P6; at most the maker's
-  std::optional<uint32_t> uid = {}, gid = {};  // default: the maker's; changing needs uid 0
+  int ceiling = 255;                                // P6; at most the maker's
+  std::optional<uint32_t> uid = {}, gid = {};       // default: the maker's; changing needs uid 0
   uint64_t region_quota_bytes = uint64_t{4} << 30;  // R1
 };
 
@@ -91,43 +93,55 @@ class Process {
   uint32_t uid() const;
   uint32_t gid() const;
 
-  // -- Names (N1 to N5); all but CreateChannel and Connect ask the name server and block for its answer -----------
-  // N1: creates a channel and its name. kAlreadyExists: taken. kNotPermitted: below somebody else's prefix (N4).
-  // kInvalidArgument: no absolute path of 255 bytes at most without empty, "." and ".." parts.
+  // -- Names (N1 to N5); all but CreateChannel and Connect ask the name server and block for its
+  // answer ----------- N1: creates a channel and its name. kAlreadyExists: taken. kNotPermitted:
+  // below somebody else's prefix (N4). kInvalidArgument: no absolute path of 255 bytes at most
+  // without empty, "." and ".." parts.
   absl::StatusOr<Channel> Attach(absl::string_view path, const ChannelOptions& options = {});
-  // N2: connects to whoever serves the longest attached prefix of the path. kNoSuchName: nobody by the deadline.
-  // kNotPermitted (N4).
+  // N2: connects to whoever serves the longest attached prefix of the path. kNoSuchName: nobody by
+  // the deadline. kNotPermitted (N4).
   absl::StatusOr<Connection> Open(absl::string_view path, Deadline deadline = Deadline::Poll());
   absl::StatusOr<Connection> Open(absl::string_view path, const OpenOptions& options);
-  // N2: from now on each attach and detach of a name at or below `prefix` queues a pulse with this code on `channel`; its
-  // value is 1 for an attach, 0 for a detach. Ends with the channel.
+  // N2: from now on each attach and detach of a name at or below `prefix` queues a pulse with this
+  // code on `channel`; its value is 1 for an attach, 0 for a detach. Ends with the channel.
   absl::Status Watch(absl::string_view prefix, const Channel& channel, uint8_t code, int priority);
   // The names at or below `prefix`, sorted.
   absl::StatusOr<std::vector<std::string>> ListNames(absl::string_view prefix);
   // A channel without a name; `label` is for people.
-  absl::StatusOr<Channel> CreateChannel(absl::string_view label, const ChannelOptions& options = {});
-  // For the name server alone: the far end of every process's first connection (N5). kNotPermitted elsewhere.
+  absl::StatusOr<Channel> CreateChannel(absl::string_view label,
+                                        const ChannelOptions& options = {});
+  // For the name server alone: the far end of every process's first connection (N5). kNotPermitted
+  // elsewhere.
   absl::StatusOr<Channel> TakeNameServiceChannel();
-  // With a token from Channel::Grant. kNotPermitted: not this process's. kLeaseEnded: revoked, or the channel is gone.
+  // With a token from Channel::Grant. kNotPermitted: not this process's. kLeaseEnded: revoked, or
+  // the channel is gone.
   absl::StatusOr<Connection> Connect(const Token& token, absl::string_view label,
                                      const OpenOptions& options = {});
 
-  // -- Regions and capabilities -----------------------------------------------------------------------------------
-  // R1: `bytes` rounded up to pages of 4096, zeroed, for reading and writing. kQuotaExhausted, kInvalidArgument.
+  // -- Regions and capabilities
+  // ----------------------------------------------------------------------------------- R1: `bytes`
+  // rounded up to pages of 4096, zeroed, for reading and writing. kQuotaExhausted,
+  // kInvalidArgument.
   absl::StatusOr<Region> CreateRegion(uint64_t bytes, const RegionOptions& options = {});
-  // R4: maps what the token grants. kNotPermitted: not this process's. kLeaseEnded: revoked or gone.
+  // R4: maps what the token grants. kNotPermitted: not this process's. kLeaseEnded: revoked or
+  // gone.
   absl::StatusOr<Region> Redeem(const Token& token);
-  // R7: kills what the token names, and all granted from it. By its holder or granter, else kNotPermitted.
+  // R7: kills what the token names, and all granted from it. By its holder or granter, else
+  // kNotPermitted.
   absl::Status Revoke(const Token& token);
-  // Hands a capability on: narrowed to connecting, or to reading, for `holder`. kNotPermitted: without the right to grant.
+  // Hands a capability on: narrowed to connecting, or to reading, for `holder`. kNotPermitted:
+  // without the right to grant.
   absl::StatusOr<Token> DelegateConnect(const Token& token, ProcessRef holder);
-  // U4: queues the pulse that the event was registered with; with `value` if it was registered so. Never blocks.
-  // kNotPermitted: another's event, or a value where none is allowed. kLeaseEnded, kQuotaExhausted.
+  // U4: queues the pulse that the event was registered with; with `value` if it was registered so.
+  // Never blocks. kNotPermitted: another's event, or a value where none is allowed. kLeaseEnded,
+  // kQuotaExhausted.
   absl::Status Deliver(const EventToken& event);
   absl::Status Deliver(const EventToken& event, uint64_t value);
 
-  // -- Threads and processes --------------------------------------------------------------------------------------
-  // kNotPermitted: above the ceiling (P6). kQuotaExhausted. `body` is destroyed when the thread has ended.
+  // -- Threads and processes
+  // --------------------------------------------------------------------------------------
+  // kNotPermitted: above the ceiling (P6). kQuotaExhausted. `body` is destroyed when the thread has
+  // ended.
   absl::StatusOr<Thread> Spawn(const ThreadOptions& options, std::function<void()> body);
   // A program of the table that this process's World was made with. kNoSuchName, kNotPermitted.
   absl::StatusOr<Child> Start(absl::string_view program, const ChildOptions& options = {});
@@ -137,17 +151,19 @@ class Process {
   absl::StatusOr<Mutex> CreateMutex();
   absl::StatusOr<CondVar> CreateCondVar();
 
-  // -- Time -------------------------------------------------------------------------------------------------------
-  absl::Time Now() const;  // monotonic, see time.h
+  // -- Time
+  // -------------------------------------------------------------------------------------------------------
+  absl::Time Now() const;              // monotonic, see time.h
   absl::Status Sleep(Deadline until);  // kCancelled
   void Yield();                        // to the tail of the calling thread's level
   // Works for this much CPU time, preemptible at any instant.
   void Compute(absl::Duration cpu_time);
-  // Says that the work done since the last call took this much CPU time. Where time is virtual it passes now; on the
-  // host nothing happens, since doing the work took its time.
+  // Says that the work done since the last call took this much CPU time. Where time is virtual it
+  // passes now; on the host nothing happens, since doing the work took its time.
   void Charge(absl::Duration cpu_time);
 
-  // -- For the run's report and trace -------------------------------------------------------------------------------
+  // -- For the run's report and trace
+  // -------------------------------------------------------------------------------
   void Count(absl::string_view counter, int64_t delta = 1);
   void Mark(absl::string_view remark);
 

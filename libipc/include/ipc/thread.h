@@ -24,30 +24,32 @@ enum class Policy : uint8_t {
 
 struct Scheduling {
   Policy policy = Policy::kFifo;
-  int priority = 10;                              // base: 1 to 255, 255 highest
-  absl::Duration slice = absl::Milliseconds(4);   // kRoundRobin
-  absl::Duration budget = absl::ZeroDuration();   // kSporadic
-  absl::Duration period = absl::ZeroDuration();   // kSporadic
-  int low_priority = 1;                           // kSporadic
-  int max_replenishments = 8;                     // kSporadic: pending at a time, at most 40
+  int priority = 10;                             // base: 1 to 255, 255 highest
+  absl::Duration slice = absl::Milliseconds(4);  // kRoundRobin
+  absl::Duration budget = absl::ZeroDuration();  // kSporadic
+  absl::Duration period = absl::ZeroDuration();  // kSporadic
+  int low_priority = 1;                          // kSporadic
+  int max_replenishments = 8;                    // kSporadic: pending at a time, at most 40
 };
 
 struct ThreadOptions {
-  std::string name = {};                            // for people
+  std::string name = {};                      // for people
   std::optional<Scheduling> scheduling = {};  // default: its maker's
 };
 
-// A running thread. Destroying the handle cancels the thread (D5) and joins it: no thread outlives what it uses. A
-// thread that never blocks is waited for.
+// A running thread. Destroying the handle cancels the thread (D5) and joins it: no thread outlives
+// what it uses. A thread that never blocks is waited for.
 class [[nodiscard]] Thread {
  public:
   Thread(Thread&& other) noexcept;
   Thread& operator=(Thread&& other) noexcept;
   ~Thread();
 
-  // Blocks (JOIN) until it has ended; the handle is empty then. kDeadline, kCancelled, kWouldDeadlock (L4).
+  // Blocks (JOIN) until it has ended; the handle is empty then. kDeadline, kCancelled,
+  // kWouldDeadlock (L4).
   absl::Status Join(Deadline deadline = {});
-  // D5: counts as the passing of the deadline of what it blocks in now, or of its next call that would block.
+  // D5: counts as the passing of the deadline of what it blocks in now, or of its next call that
+  // would block.
   absl::Status Cancel();
   // P6: kNotPermitted above the process's ceiling. kInvalidArgument.
   absl::Status SetScheduling(const Scheduling& scheduling);
@@ -61,15 +63,16 @@ class [[nodiscard]] Thread {
   uint32_t handle_;
 };
 
-// Mutual exclusion with priority inheritance: the owner runs at least at the level of its highest waiter, transitively.
-// Not recursive. An unlock hands over to the highest, longest waiting. Any thread of the process.
+// Mutual exclusion with priority inheritance: the owner runs at least at the level of its highest
+// waiter, transitively. Not recursive. An unlock hands over to the highest, longest waiting. Any
+// thread of the process.
 class [[nodiscard]] Mutex {
  public:
   Mutex(Mutex&& other) noexcept;
   ~Mutex();  // waiters get kLeaseEnded
 
-  // Blocks (MUTEX). kWouldDeadlock: the caller holds it, or a circle would close. kLeaseEnded: its owner ended without
-  // unlocking. kDeadline, kCancelled.
+  // Blocks (MUTEX). kWouldDeadlock: the caller holds it, or a circle would close. kLeaseEnded: its
+  // owner ended without unlocking. kDeadline, kCancelled.
   absl::Status Lock(Deadline deadline = {});
   absl::Status Unlock();  // kNotPermitted: the caller does not hold it
 
@@ -103,10 +106,10 @@ class [[nodiscard]] CondVar {
   CondVar(CondVar&& other) noexcept;
   ~CondVar();
 
-  // Unlocks, blocks (CONDVAR), and has locked again when it returns, whatever it returns. No spurious wake-ups.
-  // kDeadline, kCancelled, kNotPermitted: the caller does not hold the mutex.
+  // Unlocks, blocks (CONDVAR), and has locked again when it returns, whatever it returns. No
+  // spurious wake-ups. kDeadline, kCancelled, kNotPermitted: the caller does not hold the mutex.
   absl::Status Wait(Mutex& mutex, Deadline deadline = {});
-  absl::Status Signal();     // wakes the waiter of the highest priority, longest waiting
+  absl::Status Signal();  // wakes the waiter of the highest priority, longest waiting
   absl::Status SignalAll();
 
  private:

@@ -1,7 +1,7 @@
 // Deadlines: every blocking call takes one (D1).
 //
-// The clock is the kernel's monotonic one: Process::Now() is an absl::Time that counts from the Unix epoch as the
-// kernel's start. Only differences between two of its values mean anything.
+// The clock is the kernel's monotonic one: Process::Now() is an absl::Time that counts from the
+// Unix epoch as the kernel's start. Only differences between two of its values mean anything.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_TIME_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_TIME_H_
 
@@ -12,9 +12,10 @@
 
 namespace ipc {
 
-// When to stop waiting: at a time, after a duration from the call on, or never. A value; implicit from both, so that
-// calls read `Receive(absl::Seconds(1))` and `Receive(self.Now() + absl::Seconds(1))`.
-// A time in the past, and a duration of zero or less, mean "only if it need not block" (D1).
+// When to stop waiting: at a time, after a duration from the call on, or never. A value; implicit
+// from both, so that calls read `Receive(absl::Seconds(1))` and `Receive(self.Now() +
+// absl::Seconds(1))`. A time in the past, and a duration of zero or less, mean "only if it need not
+// block" (D1).
 class Deadline {
  public:
   constexpr Deadline() = default;  // never

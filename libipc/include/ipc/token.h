@@ -10,8 +10,8 @@
 
 namespace ipc {
 
-// R3: 128 unguessable bits that name one capability for one holder. Plain data: it may travel in any message, file or
-// log, and is worthless in every process but the holder's.
+// R3: 128 unguessable bits that name one capability for one holder. Plain data: it may travel in
+// any message, file or log, and is worthless in every process but the holder's.
 struct Token {
   uint64_t high = 0;
   uint64_t low = 0;
@@ -28,8 +28,8 @@ struct Token {
   }
 };
 
-// A process, to grant something to. A value that names it and gives no power over it. From Connection::server(),
-// MessageInfo::sender, Child::process() and Process::me().
+// A process, to grant something to. A value that names it and gives no power over it. From
+// Connection::server(), MessageInfo::sender, Child::process() and Process::me().
 class ProcessRef {
  public:
   ProcessRef() = default;  // nobody

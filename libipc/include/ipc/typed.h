@@ -5,13 +5,13 @@
 //     int32_t a, b;
 //   };
 //
-// On the wire: the MessageHeader (8 bytes), then the struct's bytes as they lie in memory. Both ends must be of one
-// architecture; a struct changes only with its version.
+// On the wire: the MessageHeader (8 bytes), then the struct's bytes as they lie in memory. Both
+// ends must be of one architecture; a struct changes only with its version.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_TYPED_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_TYPED_H_
 
-#include <cstdint>
 #include <concepts>
+#include <cstdint>
 #include <type_traits>
 
 namespace ipc {
@@ -30,7 +30,8 @@ struct MessageHeader {
 static_assert(sizeof(MessageHeader) == 8);
 
 template <typename T>
-concept TypedMessage = std::is_trivially_copyable_v<T> && std::is_default_constructible_v<T> && requires {
+concept TypedMessage =
+    std::is_trivially_copyable_v<T> && std::is_default_constructible_v<T> && requires {
   { T::kType.code } -> std::convertible_to<uint32_t>;
   { T::kType.version } -> std::convertible_to<uint16_t>;
 };

@@ -7,8 +7,8 @@
 //     return world.Run();
 //   }
 //
-// On the simulated kernel all programs share one host process: globals would be shared between them, so programs keep
-// their state in objects. Not thread-safe.
+// On the simulated kernel all programs share one host process: globals would be shared between
+// them, so programs keep their state in objects. Not thread-safe.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_WORLD_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_WORLD_H_
 
@@ -22,7 +22,8 @@
 
 namespace ipc {
 
-// The name server, which a World adds by itself. For those who compose processes in other ways (N5).
+// The name server, which a World adds by itself. For those who compose processes in other ways
+// (N5).
 int RunNameServer(Process& self);
 
 struct WorldProgram {
@@ -51,9 +52,9 @@ class World {
   // A process to be there from the start, in this order. What is wrong with it is said by Run.
   void Start(absl::string_view program, const StartOptions& options = {});
 
-  // Runs until every process that is no service has ended. Returns 0 if all returned 0 and nothing went wrong; else
-  // prints a line for each problem (a deadlock and who waits on whom, a crash, an option) to stderr and returns the
-  // first exit code that is not 0, else 1. Once.
+  // Runs until every process that is no service has ended. Returns 0 if all returned 0 and nothing
+  // went wrong; else prints a line for each problem (a deadlock and who waits on whom, a crash, an
+  // option) to stderr and returns the first exit code that is not 0, else 1. Once.
   int Run();
 
  private:
