@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -67,10 +66,7 @@ class Scene {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", kMaxQueuedFrames, " frames wait on surface ", id));
     }
-    const auto later =
-        std::find_if(entry.waiting.begin(), entry.waiting.end(),
-                     [&](const Waiting& other) { return other.target_ns > target_ns; });
-    entry.waiting.insert(later, Waiting{target_ns, std::move(frame)});
+    entry.waiting.emplace(target_ns, std::move(frame));
     return absl::OkStatus();
   }
 
@@ -79,10 +75,10 @@ class Scene {
   std::vector<Frame> Advance(int64_t now_ns) {
     std::vector<Frame> retired;
     for (auto& [id, entry] : surfaces_) {
-      while (!entry.waiting.empty() && entry.waiting.front().target_ns <= now_ns) {
+      while (!entry.waiting.empty() && entry.waiting.begin()->first <= now_ns) {
         if (entry.surface.shown) retired.push_back(*std::move(entry.surface.shown));
-        entry.surface.shown = std::move(entry.waiting.front().frame);
-        entry.waiting.pop_front();
+        entry.surface.shown.emplace(std::move(entry.waiting.begin()->second));
+        entry.waiting.erase(entry.waiting.begin());
       }
     }
     return retired;
@@ -121,19 +117,15 @@ class Scene {
   }
 
  private:
-  struct Waiting {
-    int64_t target_ns;
-    Frame frame;
-  };
   struct Entry {
     Surface surface;
-    std::deque<Waiting> waiting;  // by target, in order of arrival within one
+    std::multimap<int64_t, Frame> waiting;  // by target, in order of arrival within one
   };
 
   static std::vector<Frame> TakeFrames(Entry& entry) {
     std::vector<Frame> frames;
     if (entry.surface.shown) frames.push_back(*std::move(entry.surface.shown));
-    for (Waiting& waiting : entry.waiting) frames.push_back(std::move(waiting.frame));
+    for (auto& [target_ns, frame] : entry.waiting) frames.push_back(std::move(frame));
     return frames;
   }
 

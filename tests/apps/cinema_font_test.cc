@@ -1,10 +1,10 @@
 // Tests of apps/cinema/font.h.
-#include "apps/cinema/font.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
+
+#include "apps/cinema/font.h"
 
 namespace cinema {
 namespace {

@@ -1,11 +1,10 @@
 // Tests of apps/cinema/y4m.h.
-#include "apps/cinema/y4m.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
 
 #include "absl/strings/match.h"
+#include "apps/cinema/y4m.h"
 
 namespace cinema {
 namespace {

@@ -1,9 +1,9 @@
 // Tests of servers/fsd/device.h.
-#include "servers/fsd/device.h"
-
 #include <doctest/doctest.h>
 
 #include <vector>
+
+#include "servers/fsd/device.h"
 
 namespace fsd {
 namespace {

@@ -1,6 +1,4 @@
 // Tests of servers/fsd/export.h: no way out of the exported folder.
-#include "servers/fsd/export.h"
-
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "servers/fsd/export.h"
 
 namespace fsd {
 namespace {

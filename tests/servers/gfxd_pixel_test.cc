@@ -1,10 +1,10 @@
 // Tests of servers/gfxd/pixel.h.
-#include "servers/gfxd/pixel.h"
-
 #include <doctest/doctest.h>
 
 #include <cstdlib>
 #include <vector>
+
+#include "servers/gfxd/pixel.h"
 
 namespace gfxd {
 namespace {

@@ -1,6 +1,4 @@
 // Tests of servers/gfxd/png.h.
-#include "servers/gfxd/png.h"
-
 #include <doctest/doctest.h>
 #include <png.h>
 #include <unistd.h>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "servers/gfxd/png.h"
 
 namespace gfxd {
 namespace {

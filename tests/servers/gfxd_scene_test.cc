@@ -1,11 +1,11 @@
 // Tests of servers/gfxd/scene.h.
-#include "servers/gfxd/scene.h"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <random>
 #include <vector>
+
+#include "servers/gfxd/scene.h"
 
 namespace gfxd {
 namespace {

@@ -1,0 +1,242 @@
+// The graphics server's loop: clients' messages and the ticks of the frame clock.
+#include "servers/gfxd/gfxd.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "servers/gfxd/compositor.h"
+#include "servers/gfxd/protocol.h"
+
+namespace gfxd {
+namespace {
+
+constexpr uint8_t kTick = 1;        // pulse code of the frame clock
+constexpr int kTickPriority = 100;  // composing goes before every client
+constexpr int64_t kPeriodNs = 1'000'000'000 / 30;
+constexpr size_t kMaxWatchers = 64;
+constexpr absl::Duration kRequestCost = absl::Microseconds(10);  // of CPU time
+
+class Server {
+ public:
+  Server(ipc::Process& self, int width, int height, ipc::Region framebuffers, int64_t first_tick_ns)
+      : self_(self),
+        width_(width),
+        height_(height),
+        framebuffers_(std::move(framebuffers)),
+        next_tick_ns_(first_tick_ns) {}
+
+  void Handle(ipc::Received& received) {
+    if (ipc::Message* message = received.message()) {
+      self_.Charge(kRequestCost);
+      Dispatch(*message);
+    } else if (received.pulse()->code == ipc::Pulse::kDisconnect) {
+      Retire(scene_.DropOwner(received.pulse()->value));
+    } else if (received.pulse()->code == kTick) {
+      Tick(received.pulse()->count);
+    }
+  }
+
+ private:
+  void Dispatch(ipc::Message& message) {
+    if (message.Is<PresentRequest>()) return Present(message);
+    if (message.Is<PresentInlineRequest>()) return PresentInline(message);
+    if (message.Is<CreateSurfaceRequest>()) return CreateSurface(message);
+    if (message.Is<DestroySurfaceRequest>()) return DestroySurface(message);
+    if (message.Is<WatchRequest>()) return Watch(message);
+    if (message.Is<FramebufferRequest>()) return ShowFramebuffer(message);
+    if (!message.As<ScreenRequest>().ok()) return;
+    message.Reply(ScreenReply{width_, height_, kPeriodNs, next_tick_ns_}).IgnoreError();
+  }
+
+  void CreateSurface(ipc::Message& message) {
+    const auto request = message.As<CreateSurfaceRequest>();
+    if (!request.ok()) return;
+    auto layer = MakeLayer(*request);
+    if (!layer.ok()) return Refuse(message, layer.status());
+    if (!request->pixels.is_null()) {
+      auto region = self_.Redeem(request->pixels);
+      if (!region.ok()) return Refuse(message, region.status());
+      layer->granted = std::make_unique<ipc::Region>(*std::move(region));
+    }
+    const auto surface = scene_.Create(message.info().sender.id(), *std::move(layer));
+    if (!surface.ok()) return Refuse(message, surface.status());
+    message.Reply(CreateSurfaceReply{*surface}).IgnoreError();
+  }
+
+  void DestroySurface(ipc::Message& message) {
+    const auto request = message.As<DestroySurfaceRequest>();
+    if (!request.ok()) return;
+    auto frames = scene_.Destroy(message.info().sender.id(), request->surface);
+    if (!frames.ok()) return Refuse(message, frames.status());
+    Retire(*std::move(frames));
+    message.Reply(DestroySurfaceReply{}).IgnoreError();
+  }
+
+  void Present(ipc::Message& message) {
+    const auto request = message.As<PresentRequest>();
+    if (!request.ok()) return;
+    auto surface = scene_.Find(message.info().sender.id(), request->surface);
+    if (!surface.ok()) return Refuse(message, surface.status());
+    const SurfaceLayer& layer = (*surface)->layer;
+    SurfaceFrame frame;
+    uint64_t available = 0;
+    if (request->source == Source::kReferenced) {
+      auto lease = message.Region(0);
+      if (!lease.ok()) return Refuse(message, lease.status());
+      available = lease->size();
+      frame.lease.emplace(*std::move(lease));
+    } else {
+      frame.offset = request->offset;
+      const uint64_t granted = layer.granted ? layer.granted->size() : 0;
+      available = granted - std::min(granted, request->offset);
+    }
+    if (available < layer.frame_bytes() || request->offset % sizeof(Pixel) != 0) {
+      return Refuse(message, absl::InvalidArgumentError("the frame's pixels are not all there"));
+    }
+    const bool keep = request->target_ns != 0 || frame.lease.has_value();
+    Enter(message, request->surface, request->target_ns, std::move(frame), keep);
+  }
+
+  void PresentInline(ipc::Message& message) {
+    PresentInlineRequest request;
+    constexpr uint64_t kHead = sizeof(ipc::MessageHeader) + sizeof request;
+    const auto head = message.Read(sizeof(ipc::MessageHeader), ipc::MutableBytesOf(request));
+    if (!head.ok()) return;  // the client has left
+    auto surface = scene_.Find(message.info().sender.id(), request.surface);
+    if (!surface.ok()) return Refuse(message, surface.status());
+    const uint64_t bytes = (*surface)->layer.frame_bytes();
+    if (message.info().request_bytes != kHead + bytes) {
+      return Refuse(message, absl::InvalidArgumentError("the frame's pixels are not all there"));
+    }
+    SurfaceFrame frame;
+    frame.copy = TakeBuffer(bytes);
+    if (!message.Read(kHead, absl::MakeSpan(frame.copy)).ok()) return;
+    Enter(message, request.surface, request.target_ns, std::move(frame), request.target_ns != 0);
+  }
+
+  // Puts a frame into the scene; with `keep` the client waits until the frame has left the screen.
+  void Enter(ipc::Message& message, uint32_t surface, int64_t target_ns, SurfaceFrame frame,
+             bool keep) {
+    const uint64_t owner = message.info().sender.id();
+    if (keep) frame.message.emplace(std::move(message));
+    const absl::Status status = scene_.Present(owner, surface, target_ns, std::move(frame));
+    ipc::Message& sender =
+        keep && !status.ok() ? *frame.message : message;  // untouched on an error
+    if (!status.ok()) return Refuse(sender, status);
+    if (!keep) message.Reply(PresentReply{}).IgnoreError();
+  }
+
+  void Watch(ipc::Message& message) {
+    const auto request = message.As<WatchRequest>();
+    if (!request.ok()) return;
+    if (watchers_.size() >= kMaxWatchers) {
+      return Refuse(message, absl::ResourceExhaustedError("too many clients watch the screen"));
+    }
+    watchers_.push_back(request->event);
+    message.Reply(WatchReply{}).IgnoreError();
+  }
+
+  void ShowFramebuffer(ipc::Message& message) {
+    if (!message.As<FramebufferRequest>().ok()) return;
+    const auto token = framebuffers_.Grant(message.info().sender, ipc::Access::kRead);
+    if (!token.ok()) return Refuse(message, token.status());
+    message.Reply(FramebufferReply{*token}).IgnoreError();
+  }
+
+  void Tick(uint32_t count) {
+    if (count > 1) self_.Count("ticks_missed", count - 1);
+    next_tick_ns_ += int64_t{count} * kPeriodNs;
+    std::vector<SurfaceFrame> retired = scene_.Advance(now_ns());
+    const uint64_t frame_number = ++frames_composed_;
+    const size_t offset = frame_number % kFramebuffers * static_cast<size_t>(width_) *
+                          static_cast<size_t>(height_) * sizeof(Pixel);
+    auto* pixels = reinterpret_cast<Pixel*>(framebuffers_.write().subspan(offset).data());
+    self_.Charge(Compose(scene_, {pixels, width_, height_}));
+    const int64_t shown_ns = now_ns();
+    for (SurfaceScene::Surface* surface : scene_.FromBelow()) {
+      if (surface->shown && surface->shown->shown_ns == 0) surface->shown->shown_ns = shown_ns;
+    }
+    self_.Count("frames_composed");
+    Retire(std::move(retired));
+    std::erase_if(watchers_, [&](const ipc::EventToken& event) {
+      const absl::Status status = self_.Deliver(event, frame_number);
+      return !status.ok() && !absl::IsResourceExhausted(status);  // a slow one may miss a frame
+    });
+  }
+
+  // Frees those who wait for these frames to leave the screen.
+  void Retire(std::vector<SurfaceFrame> frames) {
+    for (SurfaceFrame& frame : frames) {
+      if (frame.message) frame.message->Reply(PresentReply{frame.shown_ns}).IgnoreError();
+      if (!frame.copy.empty()) free_buffers_.push_back(std::move(frame.copy));
+    }
+  }
+
+  std::vector<std::byte> TakeBuffer(uint64_t bytes) {
+    std::vector<std::byte> buffer;
+    if (!free_buffers_.empty()) {
+      buffer = std::move(free_buffers_.back());
+      free_buffers_.pop_back();
+    }
+    buffer.resize(bytes);
+    return buffer;
+  }
+
+  void Refuse(ipc::Message& message, const absl::Status& why) {
+    message.ReplyError(why).IgnoreError();
+  }
+
+  int64_t now_ns() const { return absl::ToUnixNanos(self_.Now()); }
+
+  ipc::Process& self_;
+  const int width_;
+  const int height_;
+  ipc::Region framebuffers_;
+  SurfaceScene scene_;
+  std::vector<ipc::EventToken> watchers_;
+  std::vector<std::vector<std::byte>> free_buffers_;
+  uint64_t frames_composed_ = 0;
+  int64_t next_tick_ns_;
+};
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "gfxd: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
+int Main(ipc::Process& self) {
+  const auto& arguments = self.arguments();
+  int width = 0, height = 0;
+  if (arguments.size() != 2 || !absl::SimpleAtoi(arguments[0], &width) ||
+      !absl::SimpleAtoi(arguments[1], &height) || width < 1 || width > kMaxSide || height < 1 ||
+      height > kMaxSide) {
+    std::fprintf(stderr, "usage: gfxd WIDTH HEIGHT\n");
+    return 2;
+  }
+  const uint64_t bytes =
+      static_cast<uint64_t>(width) * static_cast<uint64_t>(height) * sizeof(Pixel);
+  auto framebuffers = self.CreateRegion(kFramebuffers * bytes, {.others_may_write = false});
+  if (!framebuffers.ok()) return Fail(framebuffers.status());
+  auto channel = self.Attach(kName, {.disconnect_pulse = true});
+  if (!channel.ok()) return Fail(channel.status());
+  auto clock = channel->MakeTimer(kTick, 0, kTickPriority);
+  if (!clock.ok()) return Fail(clock.status());
+  const absl::Time first_tick = self.Now() + absl::Nanoseconds(kPeriodNs);
+  if (auto status = clock->Arm(first_tick, absl::Nanoseconds(kPeriodNs)); !status.ok())
+    return Fail(status);
+  Server server(self, width, height, *std::move(framebuffers), absl::ToUnixNanos(first_tick));
+  for (;;) {
+    auto received = channel->Receive();
+    if (!received.ok()) return 0;
+    server.Handle(*received);
+  }
+}
+
+}  // namespace gfxd

@@ -1,0 +1,117 @@
+// What clients say to gfxd, the graphics server at /gfx.
+//
+// A client makes surfaces: pictures of its own at a place and depth on the screen. It presents
+// frames on them; at each tick of the frame clock gfxd shows on every surface the latest frame
+// whose time has come, composes all surfaces into the next of its framebuffers, and tells those who
+// watch. Where a frame's pixels are is the client's choice:
+//   kReferenced  in a region reference of the message (R5). The reply comes when the frame has left
+//   the screen, so
+//                a film keeps as many messages under way as it has frames in flight (R10).
+//   kGranted     in a region that was granted once, by token, when the surface was made (R2 to R4).
+//   inline       in the message itself, behind a PresentInlineRequest; gfxd takes a copy at once.
+// The reply to a frame that has no time (target_ns 0) and is not referenced comes at once; any
+// other's when the frame has left the screen.
+//
+// Errors are replies: kNotFound (a surface that is not this client's), kInvalidArgument,
+// kResourceExhausted. A client's surfaces end when it dies.
+#ifndef PARLEY_SERVERS_GFXD_PROTOCOL_H_
+#define PARLEY_SERVERS_GFXD_PROTOCOL_H_
+
+#include <cstdint>
+
+#include "ipc/channel.h"
+#include "ipc/token.h"
+#include "ipc/typed.h"
+
+namespace gfxd {
+
+inline constexpr char kName[] = "/gfx";
+inline constexpr int kFramebuffers = 2;  // one is shown while the next is composed
+
+struct ScreenRequest {
+  static constexpr ipc::MessageType kType{.code = 1, .version = 1};
+};
+struct ScreenReply {
+  static constexpr ipc::MessageType kType{.code = 2, .version = 1};
+  int32_t width = 0;         // pixels
+  int32_t height = 0;        // pixels
+  int64_t period_ns = 0;     // of the frame clock
+  int64_t next_tick_ns = 0;  // on the kernel's clock
+};
+
+enum class Format : uint8_t {
+  kRgba = 0,         // 4 bytes a pixel, red first, premultiplied by alpha
+  kYuv420Bt601 = 1,  // planar, 8 bits, limited range; opaque, scaled to the surface's place
+  kYuv420Bt709 = 2,
+};
+struct CreateSurfaceRequest {
+  static constexpr ipc::MessageType kType{.code = 3, .version = 1};
+  ipc::Token pixels;  // a region granted to gfxd for reading, for kGranted; or null
+  int32_t width = 0;  // of a frame, pixels
+  int32_t height = 0;
+  int32_t x = 0;  // its place on the screen; an RGBA surface is shown at its own size
+  int32_t y = 0;
+  int32_t shown_width = 0;
+  int32_t shown_height = 0;
+  int32_t depth = 0;  // the higher lies above
+  Format format = Format::kRgba;
+  uint8_t reserved[3] = {};
+};
+struct CreateSurfaceReply {
+  static constexpr ipc::MessageType kType{.code = 4, .version = 1};
+  uint32_t surface = 0;
+};
+
+struct DestroySurfaceRequest {
+  static constexpr ipc::MessageType kType{.code = 5, .version = 1};
+  uint32_t surface = 0;
+};
+struct DestroySurfaceReply {
+  static constexpr ipc::MessageType kType{.code = 6, .version = 1};
+};
+
+enum class Source : uint8_t { kReferenced = 0, kGranted = 1 };
+struct PresentRequest {
+  static constexpr ipc::MessageType kType{.code = 7, .version = 1};
+  int64_t target_ns = 0;  // show it from this time on, on the kernel's clock; 0: at the next tick
+  uint64_t offset = 0;    // kGranted: where in the granted region
+  uint32_t surface = 0;
+  Source source = Source::kReferenced;
+  uint8_t reserved[3] = {};
+};
+// The frame's bytes follow in the same message.
+struct PresentInlineRequest {
+  static constexpr ipc::MessageType kType{.code = 13, .version = 1};
+  int64_t target_ns = 0;  // as above
+  uint32_t surface = 0;
+  uint32_t reserved = 0;
+};
+struct PresentReply {
+  static constexpr ipc::MessageType kType{.code = 8, .version = 1};
+  int64_t shown_ns =
+      0;  // when it was on the screen first; 0: not yet, or never since a later one was due
+};
+
+// From now on each tick delivers the event, with the number of the frame that was composed last,
+// counted from 1.
+struct WatchRequest {
+  static constexpr ipc::MessageType kType{.code = 9, .version = 1};
+  ipc::EventToken event;
+};
+struct WatchReply {
+  static constexpr ipc::MessageType kType{.code = 10, .version = 1};
+};
+
+// The framebuffers to look at, as a region that nobody but gfxd can write: kFramebuffers pictures
+// of the screen's size, RGBA, one behind the other; frame n is in the (n mod kFramebuffers)-th.
+struct FramebufferRequest {
+  static constexpr ipc::MessageType kType{.code = 11, .version = 1};
+};
+struct FramebufferReply {
+  static constexpr ipc::MessageType kType{.code = 12, .version = 1};
+  ipc::Token token;
+};
+
+}  // namespace gfxd
+
+#endif  // PARLEY_SERVERS_GFXD_PROTOCOL_H_
