@@ -129,6 +129,10 @@ class Machine {
 absl::StatusOr<std::unique_ptr<Machine>> MakeSimulation(const SimulationOptions& options,
                                                         std::vector<Program> programs);
 
+// Nanoseconds for a switch from one fiber to another and back: the floor under every simulated
+// round trip. For benchmarks.
+double MeasureFiberSwitchNs();
+
 }  // namespace parley
 
 #endif  // PARLEY_KERNEL_SIM_BOOT_H_

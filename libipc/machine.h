@@ -11,6 +11,7 @@
 
 #include "ipc/process.h"
 #include "kernel-sim/boot.h"
+#include "kernel-sim/explore.h"
 
 namespace ipc {
 

@@ -11,7 +11,7 @@
 namespace cinema {
 namespace {
 
-constexpr double kPaintNs = 8;  // CPU time for a pixel
+constexpr double kPaintNs = 10;  // CPU time for a pixel
 constexpr size_t kColors = 256;
 constexpr double kTurn = 6.283185307179586;
 

@@ -12,12 +12,12 @@ namespace {
 
 constexpr int kScale = 3;  // pixels a dot
 constexpr int kMargin = 9;
-constexpr int kLetters = 20;
+constexpr int kLetters = 19;
 constexpr int kWidth = kLetters * kGlyphAdvance * kScale - kScale + 2 * kMargin;
 constexpr int kHeight = kGlyphHeight * kScale + 2 * kMargin;
 constexpr uint32_t kPanel = 0xA8000000;   // black, two thirds opaque
 constexpr uint32_t kLetter = 0xFFE8F4FF;  // nearly white
-constexpr double kPaintNs = 2;            // CPU time for a pixel
+constexpr double kPaintNs = 5;            // CPU time for a pixel
 
 absl::Status Show(ipc::Process& self, Way way) {
   auto surface = PaintedSurface::Make(self, way, {-32, 24, kWidth, kHeight, 20});
@@ -29,7 +29,7 @@ absl::Status Show(ipc::Process& self, Way way) {
     const double seconds = absl::ToDoubleSeconds(self.Now() - start);
     const absl::Span<uint32_t> pixels = surface->pixels();
     std::fill(pixels.begin(), pixels.end(), kPanel);
-    const std::string text = absl::StrFormat("%6.2f s  frame %4d", seconds, *frame);
+    const std::string text = absl::StrFormat("%5.2f s  frame %4d", seconds, *frame);
     DrawText(pixels, kWidth, kMargin, kMargin, kScale, kLetter, text);
     self.Charge(absl::Nanoseconds(kPaintNs * static_cast<double>(pixels.size())));
     if (absl::Status status = surface->Present(); !status.ok()) return status;

@@ -74,14 +74,14 @@ int Watchdog(ipc::Process& self) {
     if (pulse == nullptr) continue;
     if (pulse->code == kAlive) alive = true;
     if (pulse->code != kCycleEnd) continue;
-    self.Count("cycles", 1);
+    ++cycle;
+    self.Count("cycles");
     if (!alive) {
-      self.Count("resets", 1);
+      self.Count("resets");
       self.Mark("watchdog: RESET");
       std::printf("watchdog: cycle %d was not finished in time: reset\n", cycle);
     }
     alive = false;
-    ++cycle;
   }
 }
 

@@ -171,7 +171,8 @@ int Fail(const absl::Status& status) {
 int Main(ipc::Process& self) {
   const auto& arguments = self.arguments();
   uint64_t megabytes_per_second = 0;
-  absl::string_view speed = arguments.size() > 1 ? arguments[1] : "--device-mbps=0";
+  const std::string device = arguments.size() > 1 ? arguments[1] : "--device-mbps=0";
+  absl::string_view speed = device;
   if (arguments.empty() || arguments.size() > 2 || !absl::ConsumePrefix(&speed, "--device-mbps=") ||
       !absl::SimpleAtoi(speed, &megabytes_per_second) || megabytes_per_second > 1'000'000) {
     std::fprintf(stderr, "usage: fsd FOLDER [--device-mbps=N]\n");

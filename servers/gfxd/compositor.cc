@@ -6,10 +6,10 @@
 namespace gfxd {
 namespace {
 
-// CPU time for a pixel that is drawn: of a small embedded core without a graphics unit.
-constexpr double kFillNs = 1;
-constexpr double kBlendNs = 4;
-constexpr double kConvertNs = 20;  // YUV to RGB, scaled
+// CPU time for a pixel that is drawn: of an embedded core of about 400 MHz without a graphics unit.
+constexpr double kFillNs = 3;
+constexpr double kBlendNs = 10;
+constexpr double kConvertNs = 40;  // YUV to RGB, scaled
 
 constexpr Pixel kBackground = Rgba(16, 16, 24);
 

@@ -1,0 +1,54 @@
+// Output files: temporary name, then rename.
+#include "apps/parley/output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace parley_tool {
+namespace {
+
+absl::Status Failed(const std::string& path, int error) {
+  return absl::UnavailableError(
+      absl::StrCat(path, ": cannot be written: ", std::strerror(error), "; nothing was left"));
+}
+
+}  // namespace
+
+absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
+  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  std::FILE* file = std::fopen(temporary.c_str(), "w");
+  if (file == nullptr) return Failed(path, errno);
+  return OutputFile(path, std::move(temporary), file);
+}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      file_(std::exchange(other.file_, nullptr)),
+      error_(other.error_) {}
+
+OutputFile::~OutputFile() {
+  if (file_ == nullptr) return;
+  std::fclose(file_);
+  std::remove(temporary_.c_str());
+}
+
+void OutputFile::Write(absl::string_view text) {
+  if (error_ == 0 && std::fwrite(text.data(), 1, text.size(), file_) != text.size()) error_ = errno;
+}
+
+absl::Status OutputFile::Commit() {
+  if (std::fflush(file_) != 0 && error_ == 0) error_ = errno;
+  if (std::fclose(std::exchange(file_, nullptr)) != 0 && error_ == 0) error_ = errno;
+  if (error_ == 0 && std::rename(temporary_.c_str(), path_.c_str()) != 0) error_ = errno;
+  if (error_ == 0) return absl::OkStatus();
+  std::remove(temporary_.c_str());
+  return Failed(path_, error_);
+}
+
+}  // namespace parley_tool

@@ -1,0 +1,163 @@
+// `parley run` and `parley replay`: one run, its pictures and its summary.
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "apps/parley/arguments.h"
+#include "apps/parley/commands.h"
+#include "apps/parley/perfetto.h"
+#include "apps/parley/runner.h"
+#include "apps/parley/summary.h"
+#include "apps/parley/timeline.h"
+
+namespace parley_tool {
+
+const char kRunHelp[] =
+    "usage: parley run MANIFEST [--kernel=sim] [--seed N] [--cpus N] [--trace FILE]\n"
+    "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n\n"
+    "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
+    "  --cpus N       virtual CPUs (default: the manifest's)\n"
+    "  --trace FILE   writes a trace for Perfetto\n"
+    "  --timeline FILE, --timeline-window 10ms..60ms   draws what happened, as SVG\n"
+    "  --twice        runs it a second time and fails unless both runs were the same\n";
+const char kReplayHelp[] =
+    "usage: parley replay MANIFEST STRING [--trace FILE] [--timeline FILE]\n"
+    "                     [--timeline-window BEGIN..END]\n\n"
+    "Runs the schedule that `parley explore` named.\n";
+
+namespace {
+
+const std::vector<std::string> kPictureFlags = {"--trace=", "--timeline=", "--timeline-window="};
+
+// The sinks that the command line asks for, fed by one run.
+class Pictures : public parley::TraceSink {
+ public:
+  absl::Status Open(const Arguments& arguments) {
+    if (arguments.Has("--trace")) {
+      auto file = OutputFile::Create(arguments.Get("--trace"));
+      if (!file.ok()) return file.status();
+      trace_ = std::make_unique<PerfettoTrace>(*std::move(file));
+      sinks_.push_back(trace_.get());
+    }
+    if (arguments.Has("--timeline")) {
+      auto window = Timeline::ParseWindow(arguments.Get("--timeline-window"));
+      if (!window.ok()) return window.status();
+      timeline_ = std::make_unique<Timeline>(*window);
+      timeline_path_ = arguments.Get("--timeline");
+      sinks_.push_back(timeline_.get());
+    }
+    return absl::OkStatus();
+  }
+
+  TraceSink* sink() { return sinks_.empty() ? nullptr : this; }
+
+  absl::Status Finish(const std::string& title, int64_t end_ns) {
+    if (trace_ != nullptr) {
+      if (absl::Status done = trace_->Finish(end_ns); !done.ok()) return done;
+    }
+    if (timeline_ == nullptr) return absl::OkStatus();
+    auto file = OutputFile::Create(timeline_path_);
+    if (!file.ok()) return file.status();
+    file->Write(timeline_->Draw(title, end_ns));
+    return file->Commit();
+  }
+
+  void OnProcess(parley::ProcessId process, std::string_view name) override {
+    for (TraceSink* sink : sinks_) sink->OnProcess(process, name);
+  }
+  void OnThread(parley::ThreadId thread, parley::ProcessId process,
+                std::string_view name) override {
+    for (TraceSink* sink : sinks_) sink->OnThread(thread, process, name);
+  }
+  void OnChannel(parley::ChannelId channel, parley::ProcessId process,
+                 std::string_view name) override {
+    for (TraceSink* sink : sinks_) sink->OnChannel(channel, process, name);
+  }
+  void OnEvent(const parley::TraceEvent& event) override {
+    for (TraceSink* sink : sinks_) sink->OnEvent(event);
+  }
+
+ private:
+  std::unique_ptr<PerfettoTrace> trace_;
+  std::unique_ptr<Timeline> timeline_;
+  std::string timeline_path_;
+  std::vector<TraceSink*> sinks_;
+};
+
+int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
+                 const Arguments& arguments, bool twice) {
+  Pictures pictures;
+  if (absl::Status opened = pictures.Open(arguments); !opened.ok()) return Failure(opened);
+  auto report = RunOnce(manifest, choices, pictures.sink(), twice);
+  if (!report.ok()) return Failure(report.status());
+  if (absl::Status drawn = pictures.Finish(manifest.name, report->end_ns); !drawn.ok()) {
+    return Failure(drawn);
+  }
+  PrintSummary(manifest, *report);
+  if (twice) {
+    auto again = RunOnce(manifest, choices, nullptr, true);
+    if (!again.ok()) return Failure(again.status());
+    if (again->trace_hash != report->trace_hash) {
+      std::fprintf(stderr,
+                   "the second run differed from the first: a program depends on something "
+                   "outside the simulation (a clock, an address, a global)\n");
+      return 1;
+    }
+    std::printf("twice: both runs were the same (%016lx)\n",
+                static_cast<unsigned long>(report->trace_hash));
+  }
+  return Failed(manifest, *report) ? 1 : 0;
+}
+
+}  // namespace
+
+int Misuse(const absl::Status& status) {
+  std::fprintf(stderr, "parley: %s; see --help\n", std::string(status.message()).c_str());
+  return 2;
+}
+
+int Failure(const absl::Status& status) {
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+int RunCommand(const std::vector<std::string>& words) {
+  std::vector<std::string> flags = kPictureFlags;
+  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--twice"});
+  auto arguments = Arguments::Parse(words, flags, 1);
+  if (!arguments.ok()) return Misuse(arguments.status());
+  const std::string kernel = arguments->Get("--kernel", "sim");
+  if (kernel != "sim") {
+    return Misuse(absl::InvalidArgumentError(
+        absl::StrCat("--kernel=", kernel, ": expected sim, the only kernel so far")));
+  }
+  auto manifest = ReadManifest(arguments->position(0));
+  if (!manifest.ok()) return Failure(manifest.status());
+  auto cpus = arguments->GetInteger("--cpus", manifest->options.cpus, 1, 64);
+  if (!cpus.ok()) return Misuse(cpus.status());
+  auto seed = arguments->GetInteger("--seed", static_cast<int64_t>(manifest->options.seed), 0,
+                                    std::numeric_limits<int64_t>::max());
+  if (!seed.ok()) return Misuse(seed.status());
+  manifest->options.cpus = static_cast<int>(*cpus);
+  manifest->options.seed = static_cast<uint64_t>(*seed);
+  parley::ChoiceSpec choices;
+  if (arguments->Has("--seed")) choices.strategy = parley::ChoiceSpec::Strategy::kRandom;
+  choices.seed = manifest->options.seed;
+  return RunAndReport(*manifest, choices, *arguments, arguments->Has("--twice"));
+}
+
+int ReplayCommand(const std::vector<std::string>& words) {
+  auto arguments = Arguments::Parse(words, kPictureFlags, 2);
+  if (!arguments.ok()) return Misuse(arguments.status());
+  auto manifest = ReadManifest(arguments->position(0));
+  if (!manifest.ok()) return Failure(manifest.status());
+  auto script = parley::ParseReplayString(arguments->position(1), manifest->text);
+  if (!script.ok()) return Failure(script.status());
+  parley::ChoiceSpec choices;
+  choices.strategy = parley::ChoiceSpec::Strategy::kReplay;
+  choices.script = *std::move(script);
+  return RunAndReport(*manifest, choices, *arguments, false);
+}
+
+}  // namespace parley_tool

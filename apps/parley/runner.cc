@@ -1,0 +1,94 @@
+// Runs and their judgement.
+#include "apps/parley/runner.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "apps/parley/programs.h"
+
+namespace parley_tool {
+namespace {
+
+const parley::ProcessReport* FindProcess(const parley::RunReport& report, const std::string& name) {
+  for (const parley::ProcessReport& process : report.processes) {
+    if (process.name == name) return &process;
+  }
+  return nullptr;
+}
+
+int64_t ValueOf(const Expectation& expectation, const parley::RunReport& report) {
+  using Subject = Expectation::Subject;
+  if (expectation.subject == Subject::kDeadlock) return report.deadlock ? 1 : 0;
+  const parley::ProcessReport* process = FindProcess(report, expectation.process);
+  if (process == nullptr) return 0;
+  if (expectation.subject == Subject::kExit) return process->exit.code;
+  if (expectation.subject == Subject::kLateResponses) {
+    return static_cast<int64_t>(process->late_responses);
+  }
+  auto counter = process->counters.find(expectation.counter);
+  return counter == process->counters.end() ? 0 : counter->second;
+}
+
+bool Expects(const Manifest& manifest, Expectation::Subject subject, const std::string& process) {
+  return std::any_of(manifest.expectations.begin(), manifest.expectations.end(),
+                     [&](const Expectation& expectation) {
+                       return expectation.subject == subject && expectation.process == process;
+                     });
+}
+
+bool ExpectsDeadlock(const Manifest& manifest) {
+  return std::any_of(manifest.expectations.begin(), manifest.expectations.end(),
+                     [](const Expectation& expectation) {
+                       return expectation.subject == Expectation::Subject::kDeadlock &&
+                              expectation.at_most == 1;
+                     });
+}
+
+}  // namespace
+
+absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
+                                          const parley::ChoiceSpec& choices,
+                                          parley::TraceSink* trace, bool hash_trace) {
+  auto in_manifest = [&](const absl::Status& status, absl::string_view where) {
+    return absl::Status(status.code(), absl::StrCat(manifest.path, ": ", where, status.message()));
+  };
+  parley::SimulationOptions options = manifest.options;
+  options.choices = choices;
+  options.trace = trace;
+  options.hash_trace = hash_trace;
+  auto machine = ipc::MakeMachine(ipc::KernelKind::kSimulated, options, Programs());
+  if (!machine.ok()) return in_manifest(machine.status(), "");
+  for (const parley::InitialProcess& process : manifest.processes) {
+    if (absl::Status added = (*machine)->Add(process); !added.ok()) {
+      return in_manifest(added, absl::StrCat("process ", process.options.name, ": "));
+    }
+  }
+  return (*machine)->Run();
+}
+
+std::vector<std::string> Judge(const Manifest& manifest, const parley::RunReport& report) {
+  std::vector<std::string> failures;
+  for (const Expectation& expectation : manifest.expectations) {
+    const int64_t value = ValueOf(expectation, report);
+    if (value >= expectation.at_least && value <= expectation.at_most) continue;
+    failures.push_back(absl::StrCat(manifest.path, ":", expectation.line, ": expected ",
+                                    expectation.Describe(), "; it was ", value));
+  }
+  for (const parley::ProcessReport& process : report.processes) {
+    if (process.exit.code == 0 || process.running ||
+        process.exit.kind != parley::ExitKind::kReturned ||
+        Expects(manifest, Expectation::Subject::kExit, process.name)) {
+      continue;
+    }
+    failures.push_back(absl::StrCat(process.name, ": exited with ", process.exit.code));
+  }
+  if (report.timed_out) failures.push_back("the run was stopped at its time limit");
+  return failures;
+}
+
+bool Failed(const Manifest& manifest, const parley::RunReport& report) {
+  const bool expected_deadlock = report.deadlock && ExpectsDeadlock(manifest);
+  return (!report.problems.empty() && !expected_deadlock) || !Judge(manifest, report).empty();
+}
+
+}  // namespace parley_tool
