@@ -7,6 +7,7 @@
 #include "apps/parley/arguments.h"
 #include "apps/parley/commands.h"
 #include "apps/parley/perfetto.h"
+#include "apps/parley/report_json.h"
 #include "apps/parley/runner.h"
 #include "apps/parley/summary.h"
 #include "apps/parley/timeline.h"
@@ -15,12 +16,14 @@ namespace parley_tool {
 
 const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim] [--seed N] [--cpus N] [--trace FILE]\n"
-    "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n\n"
+    "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
+    "                  [--json FILE]\n\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's)\n"
     "  --trace FILE   writes a trace for Perfetto\n"
     "  --timeline FILE, --timeline-window 10ms..60ms   draws what happened, as SVG\n"
-    "  --twice        runs it a second time and fails unless both runs were the same\n";
+    "  --twice        runs it a second time and fails unless both runs were the same\n"
+    "  --json FILE    writes the summary's figures for programs\n";
 const char kReplayHelp[] =
     "usage: parley replay MANIFEST STRING [--trace FILE] [--timeline FILE]\n"
     "                     [--timeline-window BEGIN..END]\n\n"
@@ -85,6 +88,14 @@ class Pictures : public parley::TraceSink {
   std::vector<TraceSink*> sinks_;
 };
 
+absl::Status WriteJson(const std::string& path, const Manifest& manifest,
+                       const parley::RunReport& report) {
+  auto file = OutputFile::Create(path);
+  if (!file.ok()) return file.status();
+  file->Write(ReportJson(manifest, report));
+  return file->Commit();
+}
+
 int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
                  const Arguments& arguments, bool twice) {
   Pictures pictures;
@@ -93,6 +104,12 @@ int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
   if (!report.ok()) return Failure(report.status());
   if (absl::Status drawn = pictures.Finish(manifest.name, report->end_ns); !drawn.ok()) {
     return Failure(drawn);
+  }
+  if (arguments.Has("--json")) {
+    if (absl::Status written = WriteJson(arguments.Get("--json"), manifest, *report);
+        !written.ok()) {
+      return Failure(written);
+    }
   }
   PrintSummary(manifest, *report);
   if (twice) {
@@ -124,7 +141,7 @@ int Failure(const absl::Status& status) {
 
 int RunCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kPictureFlags;
-  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--twice"});
+  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice"});
   auto arguments = Arguments::Parse(words, flags, 1);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");

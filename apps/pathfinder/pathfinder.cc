@@ -22,7 +22,7 @@ struct Transferred {
 
 constexpr uint8_t kCycleEnd = 1;  // pulse codes of /watchdog
 constexpr uint8_t kAlive = 2;
-constexpr int kPulsePriority = 100;
+constexpr int kPulsePriority = 200;  // the watchdog's own
 
 // One cycle, and what each task does in it. With inheritance distribution waits at most for one
 // transfer of the weather's; without, for a whole burst of communications.
