@@ -99,6 +99,7 @@ struct ResponseReport {
 
 struct RunReport {
   bool deadlock = false;
+  bool misfit = false;     // a scripted choice was out of range: the script is another program's
   bool timed_out = false;  // limit_ns was reached
   std::vector<std::string>
       problems;  // one line each: deadlock and who waits on whom, faults, offences, crashes

@@ -31,33 +31,46 @@ Choices NextScript(const RunReport& report) {
 }
 
 // Makes a failing list smaller while it goes on failing: shorter first, then with fewer choices
-// that are not 0.
+// that are not 0, then with lower ones. Each list that is kept is at most the one before it, choice
+// by choice, so this ends.
 class Shrinker {
  public:
   Shrinker(const RunWith& run, const Failed& failed, ExploreResult& result, int max_runs)
       : run_(run), failed_(failed), result_(result), max_runs_(max_runs) {}
 
   void Shrink() {
-    CutTail();
-    for (size_t chunk = std::max<size_t>(best().size() / 2, 1);; chunk /= 2) {
-      ZeroChunks(chunk);
-      if (chunk <= 1) break;
-    }
+    Choices before;
+    do {
+      before = best();
+      CutTail();
+      for (size_t chunk = std::max<size_t>(best().size() / 2, 1);; chunk /= 2) {
+        ZeroChunks(chunk);
+        if (chunk <= 1) break;
+      }
+      LowerValues();
+    } while (before != best());
   }
 
  private:
   const Choices& best() const { return result_.choices; }
 
-  bool Try(Choices candidate) {
-    while (!candidate.empty() && candidate.back() == 0) candidate.pop_back();
-    if (result_.shrink_runs >= max_runs_ || candidate == best()) return false;
+  RunReport Replay(const Choices& script) {
     ++result_.shrink_runs;
     ChoiceSpec spec;
     spec.strategy = ChoiceSpec::Strategy::kReplay;
-    spec.script = candidate;
-    RunReport report = run_(spec);
+    spec.script = script;
+    return run_(spec);
+  }
+
+  bool Try(Choices candidate) {
+    while (!candidate.empty() && candidate.back() == 0) candidate.pop_back();
+    if (result_.shrink_runs >= max_runs_ || candidate == best()) return false;
+    RunReport report = Replay(candidate);
+    // A choice that changed may leave later ones out of range. What the run made of them fits.
+    if (report.misfit && result_.shrink_runs < max_runs_) report = Replay(Choices(report.choices));
+    if (report.misfit) return false;
     if (!failed_(report)) return false;
-    result_.choices = std::move(candidate);
+    result_.choices = report.choices;
     result_.report = std::move(report);
     return true;
   }
@@ -75,6 +88,18 @@ class Shrinker {
       std::fill(candidate.begin() + static_cast<ptrdiff_t>(at),
                 candidate.begin() + static_cast<ptrdiff_t>(end), 0);
       Try(std::move(candidate));
+    }
+  }
+
+  void LowerValues() {
+    for (size_t at = 0; at < best().size(); ++at) {
+      const uint32_t value = best()[at];
+      for (const uint32_t lower : {uint32_t{1}, value / 2, value - 1}) {
+        if (value < 2 || lower >= value) continue;
+        Choices candidate = best();
+        candidate[at] = lower;
+        if (Try(std::move(candidate))) break;
+      }
     }
   }
 

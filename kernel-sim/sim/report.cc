@@ -74,7 +74,8 @@ void Simulation::ReportDeadlock() {
 }
 
 void Simulation::FillReport() {
-  if (chooser_.misfit() >= 0) {
+  report_.misfit = chooser_.misfit() >= 0;
+  if (report_.misfit) {
     Problem(absl::StrCat("the replay string does not fit this program: choice ", chooser_.misfit(),
                          " is out of range"));
   }
