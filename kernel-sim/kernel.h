@@ -188,7 +188,7 @@ class Kernel {
   virtual ~Kernel() = default;
 
   // -- Time and identity
-  // ---------------------------------------------------------------------------------------
+
   virtual const Birth& birth() const = 0;
   virtual int64_t Now() = 0;  // monotonic nanoseconds since the kernel started
   // Works for `cpu_ns` of CPU time, preemptible at any instant.
@@ -206,8 +206,8 @@ class Kernel {
   virtual void Mark(std::string_view remark) = 0;
 
   // -- Threads and processes
-  // ----------------------------------------------------------------------------------- Starts a
-  // thread at entry(argument). kNotPermitted: above the ceiling (P6). kQuotaExhausted.
+
+  // Starts a thread at entry(argument). kNotPermitted: above the ceiling (P6). kQuotaExhausted.
   virtual absl::StatusOr<ThreadHandle> ThreadSpawn(const ThreadOptions& options,
                                                    void (*entry)(void*), void* argument) = 0;
   // Blocks (JOIN) until the thread has ended, then closes the handle. kDeadline, kCancelled.
@@ -236,7 +236,7 @@ class Kernel {
   virtual void ProcessClose(ChildHandle child) noexcept = 0;  // the child goes on, unwaited
 
   // -- Channels, capabilities, connections
-  // ---------------------------------------------------------------------
+
   virtual absl::StatusOr<ChannelHandle> ChannelCreate(const ChannelOptions& options) = 0;
   // L1: every client blocked on it wakes; its connections are dead. Never fails on an open handle.
   virtual void ChannelDestroy(ChannelHandle channel) noexcept = 0;
@@ -250,7 +250,7 @@ class Kernel {
   virtual absl::StatusOr<Token> TokenDelegate(const Token& token, ProcessId holder,
                                               Rights rights) = 0;
   // Kills the capability and all granted from it (R7). By its granter or its holder; else
-  // kNotPermitted.
+  // kNotPermitted. Also made by destructors: it never unwinds the caller.
   virtual absl::Status TokenRevoke(const Token& token) = 0;
   // Connects with a capability of rights kConnect. `death`: where the kernel queues
   // KernelPulse::kDeath with `cookie` when the channel dies (L1). kNotPermitted, kLeaseEnded.
@@ -261,8 +261,8 @@ class Kernel {
   virtual absl::StatusOr<ProcessId> ServerOf(ConnectionHandle connection) = 0;
 
   // -- Send, receive, reply
-  // ------------------------------------------------------------------------------------ Blocks
-  // (SEND, then REPLY) until the server has replied. Errors: all of S9.
+
+  // Blocks (SEND, then REPLY) until the server has replied. Errors: all of S9.
   virtual absl::StatusOr<SendResult> Send(ConnectionHandle connection,
                                           const SendArguments& arguments) = 0;
   // Blocks (RECEIVE) until a message or pulse is there; copies what fits of a request. The caller
@@ -293,7 +293,7 @@ class Kernel {
                                                           uint32_t index) = 0;
 
   // -- Pulses, events, timers
-  // ----------------------------------------------------------------------------------
+
   // kQuotaExhausted (U2), kNoSuchChannel, kNotPermitted: above the connection's or process's
   // ceiling.
   virtual absl::Status PulseSend(ConnectionHandle connection, const PulseSpec& pulse) = 0;
@@ -312,12 +312,13 @@ class Kernel {
   virtual void TimerDestroy(TimerHandle timer) noexcept = 0;
 
   // -- Mutexes and condition variables of one process, priority inheriting
-  // --------------------------------------
+
   virtual absl::StatusOr<MutexHandle> MutexCreate() = 0;
   // Blocks (MUTEX). kWouldDeadlock: the caller holds it, or a cycle would close. kDeadline,
   // kCancelled.
   virtual absl::Status MutexLock(MutexHandle mutex, int64_t deadline_ns) = 0;
-  virtual absl::Status MutexUnlock(MutexHandle mutex) = 0;  // kNotPermitted: not the owner
+  // kNotPermitted: not the owner. Also made by destructors: it never unwinds the caller.
+  virtual absl::Status MutexUnlock(MutexHandle mutex) = 0;
   virtual void MutexDestroy(MutexHandle mutex) noexcept = 0;
   virtual absl::StatusOr<CondVarHandle> CondVarCreate() = 0;
   // Unlocks, blocks (CONDVAR), locks again whatever it returns. kDeadline, kCancelled,
@@ -329,7 +330,7 @@ class Kernel {
   virtual void CondVarDestroy(CondVarHandle condition) noexcept = 0;
 
   // -- Regions
-  // -------------------------------------------------------------------------------------------------
+
   // R1: zeroed, rounded up to pages, mapped read-write. kQuotaExhausted.
   virtual absl::StatusOr<Mapping> RegionCreate(uint64_t bytes, const RegionOptions& options) = 0;
   // R2: for `holder`, a page-aligned range of the caller's, rights not beyond its own.

@@ -98,6 +98,7 @@ class Calls final : public Kernel {
   // destructors make, says false instead.
   absl::Status Enter();
   bool EnterQuietly() noexcept;
+  absl::Status EnterFromDestructor() noexcept;  // EnterQuietly, for calls that say what went wrong
   // Ends a call that may have woken somebody.
   void Leave() { sim_.scheduler().SettleAndLetOthersRun(); }
 

@@ -62,7 +62,7 @@ absl::StatusOr<Token> Calls::TokenDelegate(const Token& token, ProcessId holder,
 }
 
 absl::Status Calls::TokenRevoke(const Token& token) {
-  PARLEY_ENTER();
+  if (absl::Status entered = EnterFromDestructor(); !entered.ok()) return entered;
   auto capability = sim_.capabilities().FindRevocable(token, process_.id);
   if (!capability.ok()) return capability.status();
   const ObjectRef object = (*capability)->object;

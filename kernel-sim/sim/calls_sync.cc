@@ -53,7 +53,7 @@ void Calls::HandOver(SimMutex& mutex) {
 }
 
 absl::Status Calls::MutexUnlock(MutexHandle handle) {
-  PARLEY_ENTER();
+  if (absl::Status entered = EnterFromDestructor(); !entered.ok()) return entered;
   SimMutex* mutex = process_.mutexes.Find(handle);
   if (mutex == nullptr) return Refuse(Error::kBadHandle);
   if (mutex->owner != &sim_.current()) {

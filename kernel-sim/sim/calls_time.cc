@@ -26,6 +26,11 @@ bool Calls::EnterQuietly() noexcept {
   return sim_.current().state() != ThreadState::kDead;
 }
 
+absl::Status Calls::EnterFromDestructor() noexcept {
+  if (sim_.forked()) return Refuse(Error::kForked);
+  return EnterQuietly() ? absl::OkStatus() : Refuse(Error::kProcessEnded);
+}
+
 void Calls::Compute(int64_t cpu_ns) {
   if (!Enter().ok()) return;
   double work_ns = static_cast<double>(std::max<int64_t>(cpu_ns, 0)) * process_.slow_factor;

@@ -86,6 +86,7 @@ void Simulation::DestroyChannel(SimChannel& channel) {
 // The client closes it, or has died.
 void Simulation::DropConnection(Connection& connection) {
   connection.closed = true;
+  connection.death_channel = nullptr;  // which may go before the sends in flight
   ForgetIfUnused(connection);
 }
 

@@ -17,18 +17,22 @@ Connection::Connection(Connection&& other) noexcept
     : kernel_(other.kernel_),
       handle_(std::exchange(other.handle_, 0)),
       name_(std::move(other.name_)),
-      matched_(other.matched_) {}
+      matched_(other.matched_),
+      capability_(other.capability_) {}
 
 Connection& Connection::operator=(Connection&& other) noexcept {
   std::swap(kernel_, other.kernel_);
   std::swap(handle_, other.handle_);
   std::swap(name_, other.name_);
   std::swap(matched_, other.matched_);
+  std::swap(capability_, other.capability_);
   return *this;
 }
 
 Connection::~Connection() {
-  if (handle_ != 0) kernel_->Disconnect(Handle(handle_));
+  if (handle_ == 0) return;
+  kernel_->Disconnect(Handle(handle_));
+  if (!capability_.is_null()) kernel_->TokenRevoke(ToKernel(capability_)).IgnoreError();
 }
 
 absl::StatusOr<uint64_t> Connection::Send(ConstBytes request, MutableBytes reply,

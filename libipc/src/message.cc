@@ -56,7 +56,7 @@ absl::Status Message::RefuseType(const MessageHeader& wanted, size_t size) {
       absl::StrCat("a message of type ", got.code, ", version ", got.version, ", ",
                    info_.request_bytes, " bytes came where type ", wanted.code, ", version ",
                    wanted.version, ", ", sizeof(MessageHeader) + size, " bytes was expected"));
-  ReplyError(error).IgnoreError();  // a client that has gone needs no answer
+  ReplyError(error);
   return error;
 }
 
@@ -68,7 +68,7 @@ absl::StatusOr<uint64_t> Message::ReplyParts(ConstParts reply) {
   return kernel_->Reply({slot_, std::exchange(serial_, 0)}, reply);
 }
 
-absl::Status Message::ReplyError(const absl::Status& error) {
+Answered Message::ReplyError(const absl::Status& error) {
   const absl::string_view text = error.message();
   return kernel_->ReplyError({slot_, std::exchange(serial_, 0)}, error.code(),
                              {text.data(), text.size()});

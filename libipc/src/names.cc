@@ -1,4 +1,5 @@
 // Names: the client's side of the name server (N1 to N5).
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +13,9 @@ namespace {
 absl::StatusOr<names::Path> PathOf(absl::string_view text) {
   names::Path path;
   if (!path.Set(text)) {
-    return MakeStatus(Error::kInvalidArgument, absl::StrCat("a path of ", text.size(), " bytes; ",
-                                                            names::kMaxPathBytes, " are possible"));
+    return MakeStatus(Error::kInvalidArgument,
+                      absl::StrCat("a path is at most ", names::kMaxPathBytes,
+                                   " bytes, none of them zero; this one has ", text.size()));
   }
   return path;
 }
@@ -33,6 +35,8 @@ absl::Status Translate(const absl::Status& status, absl::string_view path) {
         return MakeStatus(Error::kNotPermitted, text);
       case absl::StatusCode::kInvalidArgument:
         return MakeStatus(Error::kInvalidArgument, text);
+      case absl::StatusCode::kResourceExhausted:
+        return MakeStatus(Error::kQuotaExhausted, text);
       default:
         break;
     }
@@ -104,10 +108,13 @@ absl::StatusOr<Connection> Process::Open(absl::string_view path, const OpenOptio
   }
   auto connection = Connect(reply->channel, path, options);
   if (!connection.ok()) {
+    Revoke(reply->channel).IgnoreError();  // dead already, or of no more use
+    if (ErrorOf(connection.status()) == Error::kQuotaExhausted) return connection.status();
     // The server ended between the answer and here.
     return MakeStatus(Error::kNoSuchName, absl::StrCat(path, ": its server has just ended"));
   }
   connection->matched_ = std::min<size_t>(reply->matched, path.size());
+  connection->capability_ = reply->channel;
   return connection;
 }
 

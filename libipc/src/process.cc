@@ -19,10 +19,11 @@ struct Process::Bodies {
 
   static void Run(void* argument) {
     auto* body = static_cast<Body*>(argument);
-    // Also when it unwinds: the body ends with its thread.
+    // Also when it unwinds: the body ends with its thread. It is out of the table by then: what it
+    // owns may make kernel calls as it goes, and other threads spawn meanwhile.
     struct Ended {
       Body* body;
-      ~Ended() { body->bodies->all.erase(body); }
+      ~Ended() { auto ended = body->bodies->all.extract(body); }
     } ended{body};
     body->run();
   }

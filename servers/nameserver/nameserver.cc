@@ -38,7 +38,10 @@ class Server {
     Message message;
     names::OpenRequest request;
   };
+  // A table of what clients asked for has a bound; past it they get ResourceExhausted.
+  static constexpr size_t kMaxWatchers = 4096;
   struct Watcher {
+    uint32_t process;
     std::string prefix;
     ipc::EventToken event;
   };
@@ -71,6 +74,10 @@ class Server {
       const std::string path = registry_.Detach(pulse.value);
       served_.erase(pulse.value);
       if (!path.empty()) TellWatchers(path, 0);
+    } else if (pulse.code == ipc::Pulse::kDisconnect) {
+      std::erase_if(watchers_, [&](const Watcher& watcher) {
+        return watcher.process == pulse.value;  // L2: its client has ended
+      });
     }
   }
 
@@ -89,7 +96,7 @@ class Server {
       return Refuse(message, connection.status());
     }
     served_.emplace(id, Served{request->channel, *std::move(connection)});
-    Finish(message.Reply(names::Done{}));
+    message.Reply(names::Done{});
     std::vector<Waiting> waiting = std::exchange(waiting_, {});
     for (Waiting& open : waiting) OnOpen(std::move(open.message), open.request);
     TellWatchers(path, 1);
@@ -104,8 +111,9 @@ class Server {
     }
     if (!match.ok()) return Refuse(message, match.status());
     auto token = self_.DelegateConnect(served_.at(match->name.id).token, message.info().sender);
+    if (absl::IsResourceExhausted(token.status())) return Refuse(message, token.status());
     if (!token.ok()) return Refuse(message, absl::NotFoundError("its server has just ended"));
-    Finish(message.Reply(names::OpenReply{*token, static_cast<uint32_t>(match->matched)}));
+    message.Reply(names::OpenReply{*token, static_cast<uint32_t>(match->matched)});
   }
 
   void OnWatch(Message& message) {
@@ -115,8 +123,12 @@ class Server {
     if (absl::Status valid = prefix == "/" ? absl::OkStatus() : CheckPath(prefix); !valid.ok()) {
       return Refuse(message, valid);
     }
-    watchers_.push_back({prefix, request->event});
-    Finish(message.Reply(names::Done{}));
+    if (watchers_.size() >= kMaxWatchers) {
+      return Refuse(message,
+                    absl::ResourceExhaustedError("the watches that are possible are used"));
+    }
+    watchers_.push_back({message.info().sender.id(), prefix, request->event});
+    message.Reply(names::Done{});
   }
 
   void OnList(Message& message) {
@@ -124,7 +136,7 @@ class Server {
     if (!request.ok()) return;
     names::ListReply reply;
     reply.path.Set(registry_.NextAfter(request->prefix.Get(), request->after.Get()));
-    Finish(message.Reply(reply));
+    message.Reply(reply);
   }
 
   // A watcher whose event is gone (its process or channel is) is forgotten; one that is full misses
@@ -137,9 +149,7 @@ class Server {
     });
   }
 
-  static void Refuse(Message& message, const absl::Status& why) { Finish(message.ReplyError(why)); }
-  // An answer that its client did not wait for (kMessageGone) is nobody's loss.
-  static void Finish(const absl::Status& status) { status.IgnoreError(); }
+  static void Refuse(Message& message, const absl::Status& why) { message.ReplyError(why); }
 
   ipc::Process& self_;
   ipc::Channel channel_;

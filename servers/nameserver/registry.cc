@@ -52,6 +52,9 @@ Registry::Names::const_iterator Registry::LongestPrefix(absl::string_view path) 
 
 absl::Status Registry::CheckAttach(absl::string_view path, const Caller& caller) const {
   if (absl::Status valid = CheckPath(path); !valid.ok()) return valid;
+  if (names_.size() >= kMaxNames) {
+    return absl::ResourceExhaustedError("the names that are possible are used");
+  }
   auto above = LongestPrefix(path);
   if (above == names_.end()) return absl::OkStatus();
   if (above->first == path) return absl::AlreadyExistsError("the name is taken");

@@ -3,7 +3,9 @@
 //
 // Invariants:
 //   1. Every path is valid (CheckPath) and attached once.
-//   2. A path below another's is owned by the same uid, or was attached by uid 0.
+//   2. When a path was attached, the longest path above it was its owner's, or nobody's; or uid 0
+//      attached it. (A shorter path may come later: it serves what nobody below it serves.)
+//   3. At most kMaxNames.
 #ifndef PARLEY_SERVERS_NAMESERVER_REGISTRY_H_
 #define PARLEY_SERVERS_NAMESERVER_REGISTRY_H_
 
@@ -30,6 +32,8 @@ bool IsAtOrBelow(absl::string_view path, absl::string_view prefix);
 
 class Registry {
  public:
+  static constexpr size_t kMaxNames = 1 << 16;
+
   struct Name {
     uint64_t id = 0;
     Caller owner;
@@ -41,7 +45,7 @@ class Registry {
   };
 
   // Says whether Attach would do it. AlreadyExists: taken. PermissionDenied: below somebody else's
-  // prefix.
+  // prefix. ResourceExhausted: kMaxNames are attached.
   absl::Status CheckAttach(absl::string_view path, const Caller& caller) const;
   // Attaches and returns the new name's id, never used before. Errors as CheckAttach.
   absl::StatusOr<uint64_t> Attach(absl::string_view path, const Caller& caller, uint32_t mode);

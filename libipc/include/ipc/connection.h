@@ -89,6 +89,7 @@ class [[nodiscard]] Connection {
   uint32_t handle_;
   std::string name_;
   size_t matched_;
+  Token capability_;  // of one that Process::Open made: it ends with the connection
 };
 
 }  // namespace ipc

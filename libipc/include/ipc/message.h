@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "ipc/bytes.h"
@@ -33,6 +34,20 @@ struct MessageInfo {
   uint64_t reply_room = 0;         // S2: bytes the sender accepts
   uint32_t region_count = 0;       // R5
   bool unblock_requested = false;  // D3: the client wants to leave
+};
+
+// What became of an answer. An absl::Status that may be left unread, since an answer that its
+// client did not wait for (kMessageGone) is nobody's loss.
+class Answered {
+ public:
+  Answered(absl::Status status) : status_(std::move(status)) {}  // NOLINT: implicit
+  bool ok() const { return status_.ok(); }
+  const absl::Status& status() const { return status_; }
+  operator absl::Status() const { return status_; }  // NOLINT: implicit
+  void IgnoreError() const {}
+
+ private:
+  absl::Status status_;
 };
 
 class [[nodiscard]] Message {
@@ -86,16 +101,16 @@ class [[nodiscard]] Message {
   // message is over, whatever is returned. kMessageGone (D3), kInvalidArgument: more than 1 GiB.
   absl::StatusOr<uint64_t> Reply(ConstBytes reply);
   absl::StatusOr<uint64_t> ReplyParts(ConstParts reply);
-  absl::Status Reply() { return Reply(ConstBytes()).status(); }
+  Answered Reply() { return Reply(ConstBytes()).status(); }
   template <TypedMessage T>
-  absl::Status Reply(const T& reply) {
+  Answered Reply(const T& reply) {
     const MessageHeader header = HeaderOf<T>();
     const std::array<ConstBytes, 2> parts = {BytesOf(header), BytesOf(reply)};
     return ReplyParts(parts).status();
   }
   // S9: the client's call returns kServerError with this code and text (240 bytes at most).
-  // REQUIRES: not OK.
-  absl::Status ReplyError(const absl::Status& error);
+  // kAborted without a text is kNotReplied. REQUIRES: not OK.
+  Answered ReplyError(const absl::Status& error);
 
   // R5: the index-th region that came along, mapped. Never blocks. kMessageGone, kLeaseEnded,
   // kInvalidArgument.

@@ -20,9 +20,9 @@ inline constexpr size_t kMaxPathBytes = 255;
 struct Path {
   char text[kMaxPathBytes + 1] = {};
 
-  // False: too long.
+  // False: too long, or with a zero byte in it.
   bool Set(absl::string_view path) {
-    if (path.size() > kMaxPathBytes) return false;
+    if (path.size() > kMaxPathBytes || path.find('\0') != path.npos) return false;
     std::memset(text, 0, sizeof(text));
     std::memcpy(text, path.data(), path.size());
     return true;

@@ -93,10 +93,11 @@ class Process {
   uint32_t uid() const;
   uint32_t gid() const;
 
-  // -- Names (N1 to N5); all but CreateChannel and Connect ask the name server and block for its
-  // answer ----------- N1: creates a channel and its name. kAlreadyExists: taken. kNotPermitted:
-  // below somebody else's prefix (N4). kInvalidArgument: no absolute path of 255 bytes at most
-  // without empty, "." and ".." parts.
+  // -- Names (N1 to N5). All but CreateChannel and Connect block for the name server's answer.
+
+  // N1: creates a channel and its name. kAlreadyExists: taken. kNotPermitted: below somebody else's
+  // prefix (N4). kInvalidArgument: no absolute path of 255 bytes at most without empty, "." and
+  // ".." parts. kQuotaExhausted: the name server's table is full.
   absl::StatusOr<Channel> Attach(absl::string_view path, const ChannelOptions& options = {});
   // N2: connects to whoever serves the longest attached prefix of the path. kNoSuchName: nobody by
   // the deadline. kNotPermitted (N4).
@@ -104,6 +105,7 @@ class Process {
   absl::StatusOr<Connection> Open(absl::string_view path, const OpenOptions& options);
   // N2: from now on each attach and detach of a name at or below `prefix` queues a pulse with this
   // code on `channel`; its value is 1 for an attach, 0 for a detach. Ends with the channel.
+  // `prefix` may be "/". kQuotaExhausted: the name server holds 4096 watches.
   absl::Status Watch(absl::string_view prefix, const Channel& channel, uint8_t code, int priority);
   // The names at or below `prefix`, sorted.
   absl::StatusOr<std::vector<std::string>> ListNames(absl::string_view prefix);
@@ -118,10 +120,10 @@ class Process {
   absl::StatusOr<Connection> Connect(const Token& token, absl::string_view label,
                                      const OpenOptions& options = {});
 
-  // -- Regions and capabilities
-  // ----------------------------------------------------------------------------------- R1: `bytes`
-  // rounded up to pages of 4096, zeroed, for reading and writing. kQuotaExhausted,
-  // kInvalidArgument.
+  // -- Regions and capabilities. None of these blocks.
+
+  // R1: `bytes` rounded up to pages of 4096, zeroed, for reading and writing. kQuotaExhausted: past
+  // region_quota_bytes. kInvalidArgument: zero, or more than 64 GiB.
   absl::StatusOr<Region> CreateRegion(uint64_t bytes, const RegionOptions& options = {});
   // R4: maps what the token grants. kNotPermitted: not this process's. kLeaseEnded: revoked or
   // gone.
@@ -138,10 +140,10 @@ class Process {
   absl::Status Deliver(const EventToken& event);
   absl::Status Deliver(const EventToken& event, uint64_t value);
 
-  // -- Threads and processes
-  // --------------------------------------------------------------------------------------
-  // kNotPermitted: above the ceiling (P6). kQuotaExhausted. `body` is destroyed when the thread has
-  // ended.
+  // -- Threads and processes. None of these blocks.
+
+  // Starts a thread that calls `body`, which is destroyed when the thread has ended. kNotPermitted:
+  // above the ceiling (P6). kQuotaExhausted: no memory for another stack.
   absl::StatusOr<Thread> Spawn(const ThreadOptions& options, std::function<void()> body);
   // A program of the table that this process's World was made with. kNoSuchName, kNotPermitted.
   absl::StatusOr<Child> Start(absl::string_view program, const ChildOptions& options = {});
@@ -152,9 +154,9 @@ class Process {
   absl::StatusOr<CondVar> CreateCondVar();
 
   // -- Time
-  // -------------------------------------------------------------------------------------------------------
+
   absl::Time Now() const;              // monotonic, see time.h
-  absl::Status Sleep(Deadline until);  // kCancelled
+  absl::Status Sleep(Deadline until);  // blocks (SLEEP); kCancelled
   void Yield();                        // to the tail of the calling thread's level
   // Works for this much CPU time, preemptible at any instant.
   void Compute(absl::Duration cpu_time);
@@ -163,9 +165,9 @@ class Process {
   void Charge(absl::Duration cpu_time);
 
   // -- For the run's report and trace
-  // -------------------------------------------------------------------------------
-  void Count(absl::string_view counter, int64_t delta = 1);
-  void Mark(absl::string_view remark);
+
+  void Count(absl::string_view counter, int64_t delta = 1);  // adds to a counter of this process
+  void Mark(absl::string_view remark);                       // a remark at this time
 
   parley::Kernel& kernel() const { return *kernel_; }  // for libipc's own use
 
