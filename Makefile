@@ -1,7 +1,8 @@
-# Parley. `make` builds, `make demo` shows, `make test` proves, `make bench` measures; `make help` lists the rest.
+# Parley. `make` builds, `make demo` shows, `make test` proves, `make bench` measures.
 #
-# Options: V=1 shows commands, CXX= picks the compiler, SAN=address,undefined or SAN=thread builds with sanitizers,
-# BUILD= picks the folder, VIDEO= the demo's input, PREFIX= and DESTDIR= where to install.
+# V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
+# BUILD= the folder (another one for each compiler), VIDEO= the demo's input, PREFIX= and DESTDIR=
+# where to install, BENCHFLAGS= what to hand to the measurements.
 
 VERSION := 0.1.0
 , := ,
@@ -9,27 +10,27 @@ SAN     ?=
 BUILD   ?= build$(if $(SAN),/san-$(subst $(,),-,$(SAN)))
 PREFIX  ?= /usr/local
 
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# A -j of the command line wins.
 MAKEFLAGS += -j$(shell nproc)
-endif
 ifneq ($(V),1)
 Q := @
 say = @echo "  $(1)  $(2)"
 endif
 
-# --- What is built from what -------------------------------------------------------------------------------------
-LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc servers/nameserver/*.cc)
+# --- What is built from what
+LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc \
+                    servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
-TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%,$(wildcard apps/*/*.cc servers/*/*.cc))
-TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc tests/support/*.cc \
-                    tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
-PUBLIC_HEADERS := $(wildcard libipc/include/ipc/*.h)
+TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
+                    $(wildcard apps/*/*.cc servers/*/*.cc))
+TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc \
+                    tests/support/*.cc tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
 
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
 TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
 
-# --- How -----------------------------------------------------------------------------------------------------------
+# --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
           absl_inlined_vector absl_span absl_hash absl_cord
 OPTIMIZE := $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
@@ -40,7 +41,7 @@ LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
 
 .PHONY: all demo test bench install format lint clean help setup
-all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.so
+all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 $(BUILD)/obj/%.o: %.cc | setup
 	$(call say,CXX   ,$<)
@@ -74,14 +75,15 @@ setup:
 demo: $(BUILD)/bin/parley
 	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)')
 
-test: $(BUILD)/bin/tests $(BUILD)/bin/parley $(BUILD)/lib/libparley.so
-	@scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
+test: $(BUILD)/bin/tests all
+	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
 bench: $(BUILD)/bin/parley
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
 
-install: all $(BUILD)/lib/libparley.a
-	@scripts/install --build=$(BUILD) --prefix=$(PREFIX) --destdir=$(DESTDIR) --version=$(VERSION)
+install: all
+	@scripts/install --build='$(BUILD)' --prefix='$(PREFIX)' --destdir='$(DESTDIR)' \
+	  --version=$(VERSION) --requires='$(ABSEIL)'
 
 format: | setup
 	$(Q)git ls-files '*.cc' '*.h' | xargs clang-format -i
@@ -93,7 +95,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '1,5s/^# \{0,1\}//p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 	@echo "Targets: all demo test bench install format lint clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
