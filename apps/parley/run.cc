@@ -43,10 +43,14 @@ class Pictures : public parley::TraceSink {
       trace_ = std::make_unique<PerfettoTrace>(*std::move(file));
       sinks_.push_back(trace_.get());
     }
+    std::optional<Timeline::Window> window;
+    if (arguments.Has("--timeline-window")) {
+      auto parsed = Timeline::ParseWindow(arguments.Get("--timeline-window"));
+      if (!parsed.ok()) return parsed.status();
+      window = *parsed;
+    }
     if (arguments.Has("--timeline")) {
-      auto window = Timeline::ParseWindow(arguments.Get("--timeline-window"));
-      if (!window.ok()) return window.status();
-      timeline_ = std::make_unique<Timeline>(*window);
+      timeline_ = std::make_unique<Timeline>(window);
       timeline_path_ = arguments.Get("--timeline");
       sinks_.push_back(timeline_.get());
     }
@@ -99,7 +103,9 @@ absl::Status WriteJson(const std::string& path, const Manifest& manifest,
 int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
                  const Arguments& arguments, bool twice) {
   Pictures pictures;
-  if (absl::Status opened = pictures.Open(arguments); !opened.ok()) return Failure(opened);
+  if (absl::Status opened = pictures.Open(arguments); !opened.ok()) {
+    return absl::IsInvalidArgument(opened) ? Misuse(opened) : Failure(opened);
+  }
   auto report = RunOnce(manifest, choices, pictures.sink(), twice);
   if (!report.ok()) return Failure(report.status());
   if (absl::Status drawn = pictures.Finish(manifest.name, report->end_ns); !drawn.ok()) {
