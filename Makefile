@@ -33,8 +33,9 @@ TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
           absl_inlined_vector absl_span absl_hash absl_cord
-OPTIMIZE := $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
-CXXFLAGS += -std=c++20 -g $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
+OPTIMIZE = $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
+$(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
