@@ -192,8 +192,8 @@ class Painter {
     for (const ArrowStyle& style : kArrows) {
       absl::StrAppendFormat(
           &head,
-          "<marker id=\"%s\" viewBox=\"0 0 8 6\" refX=\"7.5\" refY=\"3\" markerWidth=\"8\" "
-          "markerHeight=\"6\" orient=\"auto\"><path class=\"h%s\" d=\"M0 0L8 3L0 6z\"/></marker>",
+          "<marker id=\"%s\" viewBox=\"0 0 8 6\" refX=\"7.5\" refY=\"3\" markerWidth=\"7\" "
+          "markerHeight=\"5.2\" orient=\"auto\"><path class=\"h%s\" d=\"M0 0L8 3L0 6z\"/></marker>",
           style.css, style.css);
     }
     absl::StrAppendFormat(&head,

@@ -5,10 +5,14 @@ namespace parley::sim {
 
 absl::Status Simulation::OfferPulse(SimChannel& channel, PulseSource source, const PulseInfo& pulse,
                                     size_t quota) {
+  // Timers and the kernel itself send from no thread.
+  const bool sent =
+      source.kind == PulseSource::Kind::kConnection || source.kind == PulseSource::Kind::kEvent;
+  const SimThread* sender = sent ? &current() : nullptr;
   if (ReceiverEntry* receiver = channel.FrontReceiver()) {
     auto& server = static_cast<SimThread&>(Thread::FromReceiver(*receiver));
     inheritance_.RemoveReceiver(server);
-    TellPulse(TraceKind::kPulseSent, nullptr, channel, pulse);
+    TellPulse(TraceKind::kPulseSent, sender, channel, pulse);
     ReceivePulse(server, channel, pulse, *server.receive_result);
     Wake(server, absl::OkStatus());
     return absl::OkStatus();
@@ -19,7 +23,7 @@ absl::Status Simulation::OfferPulse(SimChannel& channel, PulseSource source, con
     return MakeError(Error::kQuotaExhausted, "as many pulses are queued as may be");
   }
   if (offered.outcome == PulseTable::Outcome::kQueued) channel.Push(*offered.pulse, pulse.priority);
-  TellPulse(TraceKind::kPulseSent, nullptr, channel, pulse);
+  TellPulse(TraceKind::kPulseSent, sender, channel, pulse);
   return absl::OkStatus();
 }
 
