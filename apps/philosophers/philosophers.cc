@@ -30,7 +30,12 @@ struct Done {
 };
 
 constexpr absl::Duration kThinking = absl::Microseconds(20);
+constexpr absl::Duration kReaching = absl::Microseconds(25);  // from one fork to the other
 constexpr absl::Duration kEating = absl::Microseconds(30);
+
+// They come to the table one after the other, when all forks are there.
+constexpr absl::Duration kDinner = absl::Milliseconds(1);  // since the kernel's start
+constexpr absl::Duration kGap = absl::Microseconds(40);
 
 std::string ForkName(uint32_t number) { return absl::StrCat("/fork/", number); }
 
@@ -76,9 +81,12 @@ int Philosopher(ipc::Process& self) {
   auto one = self.Open(ForkName(first), absl::InfiniteDuration());
   auto other = self.Open(ForkName(second), absl::InfiniteDuration());
   if (!one.ok() || !other.ok()) return 1;
+  if (!self.Sleep(absl::UnixEpoch() + kDinner + number * kGap).ok()) return 1;
   for (uint32_t meal = 0; meal < meals; ++meal) {
     self.Compute(kThinking);
-    if (!one->Call<Done>(Take{number}).ok() || !other->Call<Done>(Take{number}).ok()) return 1;
+    if (!one->Call<Done>(Take{number}).ok()) return 1;
+    self.Compute(kReaching);
+    if (!other->Call<Done>(Take{number}).ok()) return 1;
     self.Compute(kEating);
     if (!other->Call<Done>(Put{}).ok() || !one->Call<Done>(Put{}).ok()) return 1;
     self.Count("meals", 1);

@@ -22,6 +22,7 @@ struct Actor {
   int ceiling = 255;
   uint32_t uid = 0, gid = 0;
   bool only_program = false;  // not started: for Process::Start
+  std::vector<std::string> arguments = {};
 };
 
 inline parley::RunReport RunAny(const std::vector<Actor>& actors,
@@ -40,6 +41,7 @@ inline parley::RunReport RunAny(const std::vector<Actor>& actors,
     parley::InitialProcess process;
     process.program = actor.name;
     process.service = actor.service;
+    process.options.arguments = actor.arguments;
     process.options.scheduling.priority = actor.scheduling.priority;
     process.options.scheduling.policy = static_cast<parley::Policy>(actor.scheduling.policy);
     process.options.scheduling.slice_ns = absl::ToInt64Nanoseconds(actor.scheduling.slice);

@@ -1,0 +1,223 @@
+// Tests of servers/gfxd/gfxd.h: the server with clients, good and bad, on the simulated kernel.
+#include "servers/gfxd/gfxd.h"
+
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "servers/gfxd/pixel.h"
+#include "servers/gfxd/protocol.h"
+#include "tests/support/world.h"
+
+namespace gfxd {
+namespace {
+
+constexpr int kWidth = 8, kHeight = 4;  // of the screen
+constexpr Pixel kRed = Rgba(255, 0, 0), kGreen = Rgba(0, 255, 0);
+
+tests::Actor Server() {
+  return {.name = "gfxd", .main = Main, .service = true, .arguments = {"8", "4"}};
+}
+
+// A client with eyes: it sees the screen after each tick.
+class Viewer {
+ public:
+  explicit Viewer(ipc::Process& self)
+      : gfx_(self.Open(kName, absl::Seconds(1)).value()),
+        frames_(self.CreateChannel("frames").value()) {
+    const auto event = frames_.RegisterEvent(gfx_, 1, 0, 10, /*any_value=*/true).value();
+    REQUIRE(gfx_.Call<WatchReply>(WatchRequest{event}).ok());
+    framebuffers_.emplace(
+        self.Redeem(gfx_.Call<FramebufferReply>(FramebufferRequest{})->token).value());
+  }
+  const ipc::Connection& gfx() const { return gfx_; }
+  const ipc::Region& framebuffers() const { return *framebuffers_; }
+
+  // Waits for `ticks` ticks; then the pixel at (x, y).
+  Pixel See(int x, int y, int ticks = 1) {
+    uint64_t frame = 0;
+    for (int i = 0; i < ticks; ++i) frame = frames_.Receive()->pulse()->value;
+    const size_t index =
+        frame % kFramebuffers * kWidth * kHeight + static_cast<size_t>(y * kWidth + x);
+    Pixel pixel;
+    std::memcpy(&pixel, framebuffers_->read().data() + index * sizeof pixel, sizeof pixel);
+    return pixel;
+  }
+
+ private:
+  ipc::Connection gfx_;
+  ipc::Channel frames_;
+  std::optional<ipc::Region> framebuffers_;
+};
+
+CreateSurfaceRequest Rgba2x2(int x, int y) {
+  CreateSurfaceRequest request;
+  request.width = request.height = 2;
+  request.x = x;
+  request.y = y;
+  return request;
+}
+
+void FillRegion(const ipc::Region& region, uint64_t offset, Pixel color) {
+  for (uint64_t i = 0; i < 4; ++i) {
+    std::memcpy(region.write().data() + offset + i * sizeof color, &color, sizeof color);
+  }
+}
+
+absl::StatusOr<uint64_t> SendInline(const ipc::Connection& gfx, uint32_t surface,
+                                    const std::vector<Pixel>& pixels) {
+  const ipc::MessageHeader header = ipc::HeaderOf<PresentInlineRequest>();
+  const PresentInlineRequest request = {.surface = surface};
+  const std::array<ipc::ConstBytes, 3> parts = {
+      ipc::BytesOf(header), ipc::BytesOf(request),
+      ipc::ConstBytes(reinterpret_cast<const std::byte*>(pixels.data()),
+                      pixels.size() * sizeof(Pixel))};
+  return gfx.SendParts(parts, {});
+}
+
+TEST_CASE("a frame in a granted region is on the screen after the next tick") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                const ipc::Region region = self.CreateRegion(4096).value();
+                                CreateSurfaceRequest create = Rgba2x2(3, 1);
+                                create.pixels =
+                                    region.Grant(viewer.gfx().server(), ipc::Access::kRead).value();
+                                const uint32_t surface =
+                                    viewer.gfx().Call<CreateSurfaceReply>(create)->surface;
+                                FillRegion(region, 64, kRed);
+                                const PresentRequest present = {
+                                    .offset = 64, .surface = surface, .source = Source::kGranted};
+                                CHECK(viewer.gfx().Call<PresentReply>(present).ok());
+                                CHECK(viewer.See(3, 1) == kRed);
+                                CHECK(viewer.See(4, 2) == kRed);
+                                CHECK(viewer.See(5, 2) != kRed);
+                                return 0;
+                              }}});
+}
+
+TEST_CASE("a frame inside the message is copied: what the client does to it later does not show") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                const uint32_t surface =
+                                    viewer.gfx().Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+                                std::vector<Pixel> pixels(4, kGreen);
+                                CHECK(SendInline(viewer.gfx(), surface, pixels).ok());
+                                pixels.assign(4, kRed);
+                                CHECK(viewer.See(1, 1) == kGreen);
+                                return 0;
+                              }}});
+}
+
+TEST_CASE(
+    "a film's frames are shown from their times on, and answered when the next one is shown") {
+  tests::RunWorld(
+      {Server(),
+       {.name = "client", .main = [](ipc::Process& self) {
+          Viewer viewer(self);
+          const uint32_t surface = viewer.gfx().Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+          const ScreenReply screen = viewer.gfx().Call<ScreenReply>(ScreenRequest{}).value();
+          const ipc::Region region = self.CreateRegion(2 * 4096).value();
+          FillRegion(region, 0, kRed);
+          FillRegion(region, 4096, kGreen);
+          int64_t shown_ns[2] = {0, 0};
+          std::vector<ipc::Thread> threads;
+          for (uint64_t i = 0; i < 2; ++i) {
+            threads.push_back(self.Spawn({},
+                                         [&, i] {
+                                           const int64_t target_ns =
+                                               screen.next_tick_ns +
+                                               static_cast<int64_t>(2 * i + 1) * screen.period_ns;
+                                           const PresentRequest present = {.target_ns = target_ns,
+                                                                           .surface = surface};
+                                           const auto reply = viewer.gfx().Call<PresentReply>(
+                                               present, {.regions = {region.In(4096 * i, 16)}});
+                                           shown_ns[i] = reply.ok() ? reply->shown_ns : -1;
+                                           CHECK(shown_ns[i] >= target_ns);
+                                         })
+                                  .value());
+          }
+          CHECK(viewer.See(0, 0) != kRed);
+          CHECK(viewer.See(0, 0) == kRed);
+          CHECK(viewer.See(0, 0) == kRed);
+          CHECK(shown_ns[0] == 0);  // still on the screen: not answered
+          CHECK(viewer.See(0, 0) == kGreen);
+          CHECK(threads[0].Join().ok());
+          CHECK(viewer.gfx().Call<DestroySurfaceReply>(DestroySurfaceRequest{surface}).ok());
+          CHECK(threads[1].Join().ok());
+          return 0;
+        }}});
+}
+
+TEST_CASE("what is no surface and no frame is refused, and the server goes on") {
+  tests::RunWorld(
+      {Server(),
+       {.name = "client", .main = [](ipc::Process& self) {
+          Viewer viewer(self);
+          const ipc::Connection& gfx = viewer.gfx();
+          const auto code_of = [](const auto& reply) { return reply.status().code(); };
+          CreateSurfaceRequest empty = Rgba2x2(0, 0);
+          empty.width = 0;
+          CHECK(code_of(gfx.Call<CreateSurfaceReply>(empty)) == absl::StatusCode::kInvalidArgument);
+          CreateSurfaceRequest far = Rgba2x2(INT32_MIN, 0);
+          CHECK(code_of(gfx.Call<CreateSurfaceReply>(far)) == absl::StatusCode::kInvalidArgument);
+          CreateSurfaceRequest strange = Rgba2x2(0, 0);
+          strange.format = static_cast<Format>(9);
+          CHECK(code_of(gfx.Call<CreateSurfaceReply>(strange)) ==
+                absl::StatusCode::kInvalidArgument);
+          CreateSurfaceRequest forged = Rgba2x2(0, 0);
+          forged.pixels = {1, 2};
+          CHECK_FALSE(gfx.Call<CreateSurfaceReply>(forged).ok());
+
+          const uint32_t surface = gfx.Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+          const ipc::Region region = self.CreateRegion(4096).value();
+          const PresentRequest referenced = {.surface = surface};
+          CHECK_FALSE(gfx.Call<PresentReply>(referenced).ok());
+          CHECK(code_of(gfx.Call<PresentReply>(referenced, {.regions = {region.In(0, 15)}})) ==
+                absl::StatusCode::kInvalidArgument);
+          const PresentRequest ungranted = {.surface = surface, .source = Source::kGranted};
+          CHECK(code_of(gfx.Call<PresentReply>(ungranted)) == absl::StatusCode::kInvalidArgument);
+          CHECK(code_of(SendInline(gfx, surface, std::vector<Pixel>(3))) ==
+                absl::StatusCode::kInvalidArgument);
+          CHECK(code_of(SendInline(gfx, surface + 1, std::vector<Pixel>(4))) ==
+                absl::StatusCode::kNotFound);
+          const ipc::MessageHeader bare = ipc::HeaderOf<PresentInlineRequest>();
+          CHECK_FALSE(gfx.Send(ipc::BytesOf(bare), {}).ok());
+          CHECK_FALSE(gfx.Send({}, {}).ok());
+          CHECK(SendInline(gfx, surface, std::vector<Pixel>(4, kRed)).ok());
+          CHECK(viewer.See(0, 0) == kRed);
+          return 0;
+        }}});
+}
+
+TEST_CASE("the surfaces of a client that ends leave the screen with it") {
+  tests::RunWorld({Server(),
+                   {.name = "painter",
+                    .main =
+                        [](ipc::Process& self) {
+                          const auto gfx = self.Open(kName, absl::Seconds(1)).value();
+                          const uint32_t surface =
+                              gfx.Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+                          CHECK(SendInline(gfx, surface, std::vector<Pixel>(4, kRed)).ok());
+                          return self.Sleep(absl::Milliseconds(100)).ok() ? 0 : 1;
+                        }},
+                   {.name = "viewer", .main = [](ipc::Process& self) {
+                      Viewer viewer(self);
+                      CHECK(viewer.See(0, 0) == kRed);
+                      CHECK(viewer.See(0, 0, 4) != kRed);
+                      return 0;
+                    }}});
+}
+
+TEST_CASE("nobody but gfxd can write its framebuffers") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                CHECK_FALSE(viewer.framebuffers().writable());
+                                CHECK(viewer.framebuffers().write().empty());
+                                return 0;
+                              }}});
+}
+
+}  // namespace
+}  // namespace gfxd
