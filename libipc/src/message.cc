@@ -65,7 +65,9 @@ absl::StatusOr<uint64_t> Message::Reply(ConstBytes reply) {
 }
 
 absl::StatusOr<uint64_t> Message::ReplyParts(ConstParts reply) {
-  return kernel_->Reply({slot_, std::exchange(serial_, 0)}, reply);
+  absl::StatusOr<uint64_t> taken = kernel_->Reply({slot_, serial_}, reply);
+  if (taken.ok() || ErrorOf(taken.status()) != Error::kBadAddress) serial_ = 0;
+  return taken;
 }
 
 Answered Message::ReplyError(const absl::Status& error) {

@@ -296,7 +296,7 @@ TEST_CASE(
                                                   .period = absl::Milliseconds(10),
                                                   .low_priority = 10};
                    ipc::Thread thread = self.Spawn({.scheduling = sporadic},
-                                                   [&] { self.Compute(absl::Milliseconds(6)); })
+                                                   [&] { self.Compute(absl::Milliseconds(5)); })
                                             .value();
                    ipc::Thread hog =
                        self.Spawn(At(20), [&] { self.Compute(absl::Milliseconds(30)); }).value();
