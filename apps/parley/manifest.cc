@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "apps/parley/programs.h"
 
 namespace parley_tool {
 namespace {
@@ -169,9 +170,20 @@ parley::Scheduling ReadScheduling(Table& table) {
   return scheduling;
 }
 
+std::string ProgramName(const toml::node& node) {
+  const std::string name = Text(node, "a program");
+  std::vector<std::string> known;
+  for (const ipc::ProgramEntry& program : Programs()) {
+    if (program.name == name) return name;
+    known.push_back(program.name);
+  }
+  Complain(node, absl::StrCat("no program is called \"", name, "\"; expected one of ",
+                              absl::StrJoin(known, ", ")));
+}
+
 parley::InitialProcess ReadProcess(Table& table) {
   parley::InitialProcess process;
-  process.program = Text(table.Need("program"), "a program");
+  process.program = ProgramName(table.Need("program"));
   process.options.name = process.program;
   if (auto* n = table.Get("name")) process.options.name = Text(*n, "a name");
   if (auto* n = table.Get("arguments")) {
@@ -181,12 +193,15 @@ parley::InitialProcess ReadProcess(Table& table) {
     }
   }
   process.options.scheduling = ReadScheduling(table);
-  if (auto* n = table.Get("ceiling"))
+  if (auto* n = table.Get("ceiling")) {
     process.options.ceiling = static_cast<int>(Integer(*n, 1, 255));
-  if (auto* n = table.Get("uid"))
+  }
+  if (auto* n = table.Get("uid")) {
     process.options.uid = static_cast<uint32_t>(Integer(*n, 0, UINT32_MAX));
-  if (auto* n = table.Get("gid"))
+  }
+  if (auto* n = table.Get("gid")) {
     process.options.gid = static_cast<uint32_t>(Integer(*n, 0, UINT32_MAX));
+  }
   if (auto* n = table.Get("start")) process.start_ns = DurationNs(*n);
   if (auto* n = table.Get("service")) process.service = Boolean(*n);
   if (auto* n = table.Get("response_limit")) process.response_limit_ns = DurationNs(*n);
@@ -238,20 +253,23 @@ Expectation ReadExpectation(Table& table) {
   if (auto* n = table.Get("equals")) {
     expectation.at_least = expectation.at_most = Integer(*n, INT64_MIN, INT64_MAX);
   }
+  if (expectation.at_least == INT64_MIN && expectation.at_most == INT64_MAX) {
+    Complain(*counter, "expected `at_least`, `at_most` or `equals` beside a counter");
+  }
   return expectation;
 }
 
-void CheckProcessNames(const Manifest& manifest, const toml::table& root) {
-  std::set<std::string> names;
-  for (const auto& process : manifest.processes) names.insert(process.options.name);
-  auto check = [&](const std::string& name) {
-    if (!name.empty() && names.count(name) == 0) {
-      Complain(root, absl::StrCat("no [[process]] is named \"", name, "\"; there are ",
-                                  absl::StrJoin(names, ", ")));
-    }
-  };
-  for (const parley::Fault& fault : manifest.options.faults) check(fault.process);
-  for (const Expectation& expectation : manifest.expectations) check(expectation.process);
+// The [[process]] that a fault or an expectation speaks of must be there.
+void CheckReference(const Table& table, const Manifest& manifest) {
+  const toml::node* node = table.table().get("process");
+  if (node == nullptr) return;
+  std::vector<std::string> names;
+  for (const auto& process : manifest.processes) {
+    if (process.options.name == node->value<std::string>()) return;
+    names.push_back(process.options.name);
+  }
+  Complain(*node,
+           absl::StrCat("no [[process]] has this name; there are ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace
@@ -295,12 +313,16 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& path, const std::strin
     if (auto* n = top.Get("name")) manifest.name = Text(*n, "a name");
     ReadSimulation(top, manifest.options);
     ForEachTable(top, "process", [&](Table& t) { manifest.processes.push_back(ReadProcess(t)); });
-    ForEachTable(top, "fault", [&](Table& t) { manifest.options.faults.push_back(ReadFault(t)); });
-    ForEachTable(top, "expect",
-                 [&](Table& t) { manifest.expectations.push_back(ReadExpectation(t)); });
+    ForEachTable(top, "fault", [&](Table& t) {
+      manifest.options.faults.push_back(ReadFault(t));
+      CheckReference(t, manifest);
+    });
+    ForEachTable(top, "expect", [&](Table& t) {
+      manifest.expectations.push_back(ReadExpectation(t));
+      CheckReference(t, manifest);
+    });
     top.Done();
     if (manifest.processes.size() == 1) Complain(root, "expected at least one [[process]]");
-    CheckProcessNames(manifest, root);
   } catch (const Wrong& wrong) {
     return refuse(wrong.where, wrong.what);
   } catch (const toml::parse_error& error) {

@@ -14,16 +14,15 @@ std::string ProcessJson(const parley::ProcessReport& process) {
       process.counters, ", ", [](std::string* out, const std::pair<const std::string, int64_t>& c) {
         absl::StrAppend(out, JsonString(c.first), ": ", c.second);
       });
-  return absl::StrCat("    {\"name\": ", JsonString(process.name),
-                      ", \"exit_code\": ", process.exit.code,
-                      ", \"running\": ", process.running ? "true" : "false",
-                      ", \"messages_sent\": ", process.messages_sent,
-                      ", \"messages_received\": ", process.messages_received,
-                      ", \"bytes_copied\": ", process.bytes_copied,
-                      ", \"bytes_leased\": ", process.bytes_leased,
-                      ", \"late_responses\": ", process.late_responses,
-                      ", \"worst_response_ns\": ", process.worst_response_ns,
-                      ", \"cpu_ns\": ", process.cpu_ns, ", \"counters\": {", counters, "}}");
+  return absl::StrCat(
+      "    {\"name\": ", JsonString(process.name), ", \"exit_code\": ", process.exit.code,
+      ", \"running\": ", process.running ? "true" : "false",
+      ", \"messages_sent\": ", process.messages_sent,
+      ", \"messages_received\": ", process.messages_received,
+      ", \"bytes_copied\": ", process.bytes_copied, ", \"bytes_leased\": ", process.bytes_leased,
+      ", \"late_responses\": ", process.late_responses,
+      ", \"worst_response_ns\": ", process.worst_response_ns, ", \"cpu_ns\": ", process.cpu_ns,
+      ", \"counters\": {", counters, "}}");
 }
 
 std::string ResponseJson(const std::pair<const int, parley::ResponseReport>& row) {
@@ -45,13 +44,12 @@ std::string ReportJson(const Manifest& manifest, const parley::RunReport& report
                     [](std::string* out, const std::pair<const int, parley::ResponseReport>& row) {
                       absl::StrAppend(out, ResponseJson(row));
                     });
-  return absl::StrCat("{\n  \"name\": ", JsonString(manifest.name),
-                      ",\n  \"failed\": ", Failed(manifest, report) ? "true" : "false",
-                      ",\n  \"end_ns\": ", report.end_ns,
-                      ",\n  \"kernel_calls\": ", report.kernel_calls,
-                      ",\n  \"context_switches\": ", report.context_switches,
-                      ",\n  \"processes\": [\n", processes, "\n  ],\n  \"responses\": [\n", responses,
-                      "\n  ]\n}\n");
+  return absl::StrCat(
+      "{\n  \"name\": ", JsonString(manifest.name),
+      ",\n  \"failed\": ", Failed(manifest, report) ? "true" : "false",
+      ",\n  \"end_ns\": ", report.end_ns, ",\n  \"kernel_calls\": ", report.kernel_calls,
+      ",\n  \"context_switches\": ", report.context_switches, ",\n  \"processes\": [\n", processes,
+      "\n  ],\n  \"responses\": [\n", responses, "\n  ]\n}\n");
 }
 
 }  // namespace parley_tool

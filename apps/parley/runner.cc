@@ -16,17 +16,29 @@ const parley::ProcessReport* FindProcess(const parley::RunReport& report, const 
   return nullptr;
 }
 
+constexpr int64_t kStillRunning = -1;  // where an exit code is expected
+
 int64_t ValueOf(const Expectation& expectation, const parley::RunReport& report) {
   using Subject = Expectation::Subject;
   if (expectation.subject == Subject::kDeadlock) return report.deadlock ? 1 : 0;
   const parley::ProcessReport* process = FindProcess(report, expectation.process);
   if (process == nullptr) return 0;
-  if (expectation.subject == Subject::kExit) return process->exit.code;
+  if (expectation.subject == Subject::kExit) {
+    return process->running ? kStillRunning : process->exit.code;
+  }
   if (expectation.subject == Subject::kLateResponses) {
     return static_cast<int64_t>(process->late_responses);
   }
   auto counter = process->counters.find(expectation.counter);
   return counter == process->counters.end() ? 0 : counter->second;
+}
+
+std::string Outcome(const Expectation& expectation, int64_t value) {
+  using Subject = Expectation::Subject;
+  if (expectation.subject == Subject::kDeadlock)
+    return value == 1 ? "there was one" : "there was none";
+  if (expectation.subject == Subject::kExit && value == kStillRunning) return "it has not ended";
+  return absl::StrCat("it was ", value);
 }
 
 bool Expects(const Manifest& manifest, Expectation::Subject subject, const std::string& process) {
@@ -72,7 +84,7 @@ std::vector<std::string> Judge(const Manifest& manifest, const parley::RunReport
     const int64_t value = ValueOf(expectation, report);
     if (value >= expectation.at_least && value <= expectation.at_most) continue;
     failures.push_back(absl::StrCat(manifest.path, ":", expectation.line, ": expected ",
-                                    expectation.Describe(), "; it was ", value));
+                                    expectation.Describe(), "; ", Outcome(expectation, value)));
   }
   for (const parley::ProcessReport& process : report.processes) {
     if (process.exit.code == 0 || process.running ||
@@ -88,7 +100,12 @@ std::vector<std::string> Judge(const Manifest& manifest, const parley::RunReport
 
 bool Failed(const Manifest& manifest, const parley::RunReport& report) {
   const bool expected_deadlock = report.deadlock && ExpectsDeadlock(manifest);
-  return (!report.problems.empty() && !expected_deadlock) || !Judge(manifest, report).empty();
+  const bool crashed = std::any_of(report.processes.begin(), report.processes.end(),
+                                   [](const parley::ProcessReport& process) {
+                                     return process.exit.kind > parley::ExitKind::kKilled;
+                                   });
+  return crashed || (!report.problems.empty() && !expected_deadlock) ||
+         !Judge(manifest, report).empty();
 }
 
 }  // namespace parley_tool

@@ -320,7 +320,7 @@ class Painter {
 
   void LegendLine(const char* css, const char* path, const std::string& text, double& x,
                   double& y) {
-    const double width = 48 + 5.9 * static_cast<double>(text.size());
+    const double width = 44 + 5.4 * static_cast<double>(text.size());
     Place(width, x, y);
     Add("<path class=\"%s\" transform=\"translate(%.1f %.1f)\" d=\"%s\"/>", css, x, y - 4, path);
     AddText("dim", x + 30, y, text);
