@@ -34,17 +34,20 @@ absl::StatusOr<Received> Channel::Receive(Deadline deadline) const {
   absl::StatusOr<Received> received(absl::in_place);
   Message& message = received->message_;
   const MutableBytes inline_bytes(message.inline_.data(), message.inline_.size());
-  if (absl::Status status = ReceiveInto(inline_bytes, deadline, *received); !status.ok()) {
-    return status;
+  absl::Status status = ReceiveInto(inline_bytes, deadline, *received);
+  if (status.ok()) {
+    message.inline_size_ = static_cast<uint32_t>(
+        std::min<uint64_t>(message.info_.request_bytes, Message::kInlineBytes));
+  } else {
+    received = std::move(status);
   }
-  message.inline_size_ =
-      static_cast<uint32_t>(std::min<uint64_t>(message.info_.request_bytes, Message::kInlineBytes));
-  return received;
+  return received;  // by this name alone, so that it is made in the caller's place
 }
 
 absl::StatusOr<Received> Channel::Receive(MutableBytes buffer, Deadline deadline) const {
   absl::StatusOr<Received> received(absl::in_place);
-  if (absl::Status status = ReceiveInto(buffer, deadline, *received); !status.ok()) return status;
+  absl::Status status = ReceiveInto(buffer, deadline, *received);
+  if (!status.ok()) received = std::move(status);
   return received;
 }
 

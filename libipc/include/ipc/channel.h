@@ -34,7 +34,7 @@ struct Pulse {
 // What Receive returns: a message or a pulse (U3).
 class [[nodiscard]] Received {
  public:
-  Received() = default;  // neither: an empty message
+  Received() {}  // neither: an empty message; not zeroed, it is on every request's way
   Received(Received&&) noexcept = default;
   Received& operator=(Received&&) noexcept = default;
   Message* message() { return is_pulse_ ? nullptr : &message_; }        // null for a pulse

@@ -93,7 +93,7 @@ class [[nodiscard]] Message {
       return RefuseType(HeaderOf<T>(), sizeof(T));
     }
     absl::StatusOr<T> request(absl::in_place);
-    if (absl::Status read = ReadWhole(MutableBytesOf(*request)); !read.ok()) return read;
+    if (absl::Status read = ReadWhole(MutableBytesOf(*request)); !read.ok()) request = read;
     return request;
   }
 
@@ -120,7 +120,7 @@ class [[nodiscard]] Message {
  private:
   friend class Channel;
   friend class Received;
-  Message() = default;
+  Message() {}  // the inline bytes are not zeroed
   void MoveFrom(Message& other) {
     kernel_ = other.kernel_;
     slot_ = other.slot_;
