@@ -2,8 +2,8 @@
 //
 // A raise spreads along "depends on" until nothing changes: levels only grow, so it ends, circles
 // included. A fall does the same where nothing is circular. In a circle (through a pool of servers)
-// threads could hold each other up at a level nobody gives any more, so there all that is reachable
-// is solved again from below.
+// threads could hold each other up at a level nobody gives any more, even one that Evaluate still
+// confirms, so there all that is reachable is solved again from below.
 #include "kernel-sim/core/priority.h"
 
 #include <algorithm>
@@ -61,10 +61,10 @@ void Inheritance::Commit(Thread& thread, int effective) {
 
 void Inheritance::Reevaluate(Thread& first) {
   const int next = Evaluate(first);
-  if (next == first.effective_) return;
-  if (next < first.effective_) {
+  if (next <= first.effective_) {
     std::vector<Thread*> reached;
     if (Reach(first, reached)) return Settle(reached);
+    if (next == first.effective_) return;
   }
   work_.push_back(&first);
   while (!work_.empty()) {
@@ -77,10 +77,26 @@ void Inheritance::Reevaluate(Thread& first) {
   }
 }
 
+// Whether a few steps from dependent to only dependent end at a thread that nobody depends on.
+bool Inheritance::LeadsNowhere(const Thread& first) {
+  constexpr int kSteps = 8;
+  const Thread* at = &first;
+  for (int i = 0; i < kSteps; ++i) {
+    int count = 0;
+    const Thread* only = nullptr;
+    ForEachDependent(*at, [&](Thread& dependent) {
+      only = &dependent;
+      ++count;
+    });
+    if (count == 0) return true;
+    if (count > 1) return false;
+    at = only;
+  }
+  return false;
+}
+
 bool Inheritance::Reach(Thread& first, std::vector<Thread*>& reached) {
-  bool any = false;
-  ForEachDependent(first, [&](Thread&) { any = true; });
-  if (!any) return false;  // the usual case, a running server, allocates nothing
+  if (LeadsNowhere(first)) return false;  // the usual case allocates nothing
 
   struct Frame {
     Thread* thread;
@@ -153,9 +169,20 @@ void Inheritance::Settle(const std::vector<Thread*>& threads) {
   }
 }
 
-void Inheritance::ReevaluateServers(Channel& channel, int level_before) {
-  if (channel.fixed_priority() || channel.HighestMessageLevel() == level_before) return;
-  for (Thread* server : channel.servers()) Reevaluate(*server);
+void Inheritance::RaiseServers(Channel& channel, int level) {
+  if (channel.fixed_priority()) return;
+  for (Thread* server : channel.servers()) {
+    if (server->effective_ < level) Reevaluate(*server);
+  }
+}
+
+// A message of `level` is queued no longer. Whoever runs above it did not owe it that; whoever runs
+// at it may have done, though others of the same level are still queued: they may owe it theirs.
+void Inheritance::LowerServers(Channel& channel, int level) {
+  if (channel.fixed_priority()) return;
+  for (Thread* server : channel.servers()) {
+    if (server->effective_ <= level) Reevaluate(*server);
+  }
 }
 
 void Inheritance::SetBase(Thread& thread, int base) {
@@ -165,32 +192,32 @@ void Inheritance::SetBase(Thread& thread, int base) {
 }
 
 void Inheritance::Enqueue(Thread& client, Channel& channel, int send_ceiling) {
-  const int before = channel.HighestMessageLevel();
   client.send_ceiling_ = static_cast<uint8_t>(send_ceiling);
   client.channel_ = &channel;
   channel.Push(client.entry_, client.sent_level());
-  ReevaluateServers(channel, before);
+  RaiseServers(channel, client.sent_level());
 }
 
 void Inheritance::Dequeue(Thread& client) {
   Channel& channel = *client.channel_;
-  const int before = channel.HighestMessageLevel();
+  const int level = client.entry_.level;
   channel.Remove(client.entry_);
   client.channel_ = nullptr;
-  ReevaluateServers(channel, before);
+  LowerServers(channel, level);
 }
 
 void Inheritance::Receive(Thread& server, Thread& client, Channel& channel, int send_ceiling) {
   EndCurrent(server);
-  const int before = channel.HighestMessageLevel();
-  if (client.entry_.queued()) channel.Remove(client.entry_);
+  const bool was_queued = client.entry_.queued();
+  const int level = client.entry_.level;
+  if (was_queued) channel.Remove(client.entry_);
   client.channel_ = &channel;
   client.send_ceiling_ = static_cast<uint8_t>(send_ceiling);
   if (!channel.fixed_priority()) {
     server.client_ = &client;
     client.boosts_ = &server;
   }
-  ReevaluateServers(channel, before);
+  if (was_queued) LowerServers(channel, level);
   Reevaluate(server);
 }
 

@@ -72,8 +72,10 @@ class Inheritance {
   template <typename Visit>
   static void ForEachDependent(const Thread& thread, Visit visit);
   void Reevaluate(Thread& thread);
-  void ReevaluateServers(Channel& channel, int level_before);
+  void RaiseServers(Channel& channel, int level);
+  void LowerServers(Channel& channel, int level);
   void Commit(Thread& thread, int effective);
+  static bool LeadsNowhere(const Thread& first);
   // All that depend on `thread`, it included; true if some of them depend on each other in a
   // circle.
   bool Reach(Thread& thread, std::vector<Thread*>& reached);
