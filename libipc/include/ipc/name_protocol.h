@@ -63,10 +63,12 @@ struct ListRequest {
   Path prefix;
   Path after;
 };
+// The answer to a ListRequest.
 struct ListReply {
   static constexpr MessageType kType{.code = 6, .version = 1};
   Path path;
 };
+// The answer to all others, where they succeed.
 struct Done {
   static constexpr MessageType kType{.code = 7, .version = 1};
 };

@@ -26,6 +26,7 @@ namespace ipc {
 // (N5).
 int RunNameServer(Process& self);
 
+// A program as processes name it, and its Main.
 struct WorldProgram {
   std::string name;
   std::function<int(Process&)> main;
