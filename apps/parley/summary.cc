@@ -40,13 +40,22 @@ int64_t Quantile(const parley::ResponseReport& response, double quantile) {
   return response.worst_ns;
 }
 
-void PrintProcesses(const parley::RunReport& report) {
-  std::printf("%-16s %9s %9s %9s %10s %10s %10s %6s\n", "process", "exit", "sent", "received",
-              "copied", "by region", "worst", "late");
+// Its base priority at the start; a process that another one started is not in the manifest.
+std::string PriorityOf(const Manifest& manifest, const std::string& name) {
+  for (const parley::InitialProcess& process : manifest.processes) {
+    if (process.options.name == name) return absl::StrCat(process.options.scheduling.priority);
+  }
+  return "-";
+}
+
+void PrintProcesses(const Manifest& manifest, const parley::RunReport& report) {
+  std::printf("%-16s %8s %9s %9s %8s %8s %10s %10s %9s %6s\n", "process", "priority", "exit", "cpu",
+              "sent", "received", "copied", "by region", "worst", "late");
   for (const parley::ProcessReport& process : report.processes) {
     const bool limited = process.response_limit_ns != parley::kNever;
-    std::printf("%-16s %9s %9lu %9lu %10s %10s %10s %6s\n", process.name.c_str(),
-                DescribeExit(process).c_str(), static_cast<unsigned long>(process.messages_sent),
+    std::printf("%-16s %8s %9s %9s %8lu %8lu %10s %10s %9s %6s\n", process.name.c_str(),
+                PriorityOf(manifest, process.name).c_str(), DescribeExit(process).c_str(),
+                FormatNs(process.cpu_ns).c_str(), static_cast<unsigned long>(process.messages_sent),
                 static_cast<unsigned long>(process.messages_received),
                 FormatBytes(process.bytes_copied).c_str(),
                 FormatBytes(process.bytes_leased).c_str(),
@@ -83,7 +92,7 @@ void PrintSummary(const Manifest& manifest, const parley::RunReport& report) {
               static_cast<unsigned long>(report.context_switches));
   PrintProblems(manifest, report);
   std::printf("\n");
-  PrintProcesses(report);
+  PrintProcesses(manifest, report);
   PrintResponses(report);
   bool any = false;
   for (const parley::ProcessReport& process : report.processes) {
@@ -93,8 +102,11 @@ void PrintSummary(const Manifest& manifest, const parley::RunReport& report) {
       any = true;
     }
   }
-  if (manifest.expectations.empty()) return;
-  std::printf("\n%s\n", Failed(manifest, report) ? "FAILED" : "all expectations hold");
+  if (Failed(manifest, report)) {
+    std::printf("\nFAILED: the lines at the top that begin with ! say why\n");
+  } else if (!manifest.expectations.empty()) {
+    std::printf("\nall %zu expectations hold\n", manifest.expectations.size());
+  }
 }
 
 }  // namespace parley_tool
