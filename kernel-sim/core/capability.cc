@@ -166,9 +166,10 @@ std::vector<CapabilityId> CapabilityTable::KillObject(ObjectRef object) {
 }
 
 void CapabilityTable::CheckInvariants() const {
-  size_t tokens = 0, roots = 0;
+  size_t tokens = 0, roots = 0, children = 0, held = 0;
   for (const auto& [id, capability] : by_id_) {
     PARLEY_CHECK(capability->id == id && by_holder_.at(capability->holder).contains(id));
+    children += capability->children.size();
     if (capability->parent == nullptr) {
       ++roots;
       PARLEY_CHECK(roots_.at(capability->object) == capability.get());
@@ -182,7 +183,9 @@ void CapabilityTable::CheckInvariants() const {
       ++tokens;
     }
   }
+  for (const auto& [holder, ids] : by_holder_) held += ids.size();
   PARLEY_CHECK(tokens == by_token_.size() && roots == roots_.size());  // 3
+  PARLEY_CHECK(children == tokens && held == by_id_.size());           // 3
 }
 
 }  // namespace parley

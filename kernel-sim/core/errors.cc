@@ -82,7 +82,9 @@ Error ErrorOf(const absl::Status& status) {
   if (status.ok()) return Error::kNone;
   const auto payload = status.GetPayload(kPayload);
   if (!payload.has_value() || payload->size() != 1) return Error::kServerError;
-  return static_cast<Error>(*payload->char_begin());
+  const auto error = static_cast<uint8_t>(*payload->char_begin());
+  const bool known = error != 0 && error <= static_cast<uint8_t>(Error::kServerError);
+  return known ? static_cast<Error>(error) : Error::kServerError;
 }
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {

@@ -8,9 +8,8 @@
 //
 // Invariants:
 //   1. Each queued pulse is in the index under its identity.
-//   2. queued_by(source) is the number of distinct queued pulses of the source; at most its quota,
-//   coalesced ones not
-//      counted. A source with none takes no memory.
+//   2. queued_by(source) is the number of distinct queued pulses of a source with a quota, and at
+//   most that; coalesced ones are not counted. A source with none takes no memory.
 #ifndef PARLEY_KERNEL_SIM_CORE_PULSE_H_
 #define PARLEY_KERNEL_SIM_CORE_PULSE_H_
 
@@ -60,7 +59,7 @@ class PulseTable {
     Outcome outcome;
     Pulse* pulse;  // null when refused
   };
-  // REQUIRES: a source with a badge always offers the same one.
+  // REQUIRES: a source always offers the same badge, and always has a quota or never.
   Offered Offer(PulseSource source, uint8_t code, uint64_t value, int priority, uint64_t badge,
                 size_t quota);
   // The queued pulse of this identity, null when there is none: D4, to withdraw it.
