@@ -87,10 +87,13 @@ TEST_CASE("a timer that is moved goes on, and one that is destroyed is silent") 
 TEST_CASE("the pulses of a program are its own codes, at priorities that exist") {
   RunAlone([](ipc::Process& self) {
     ipc::Channel channel = self.CreateChannel("pulses").value();
-    for (const auto& [code, priority] : {std::pair(128, 10), {1, 0}, {1, 256}, {1, -1}}) {
-      const auto refused = channel.MakeTimer(static_cast<uint8_t>(code), 0, priority).status();
-      CHECK_MESSAGE(ErrorOf(refused) == Error::kInvalidArgument, code, " ", priority);
-    }
+    const auto refused = [&](uint8_t code, int priority) {
+      return ErrorOf(channel.MakeTimer(code, 0, priority).status()) == Error::kInvalidArgument;
+    };
+    CHECK(refused(128, 10));
+    CHECK(refused(1, 0));
+    CHECK(refused(1, 256));
+    CHECK(refused(1, -1));
     CHECK(channel.MakeTimer(127, 0, 255).ok());
     CHECK(channel.MakeTimer(0, 0, 1).ok());
   });
