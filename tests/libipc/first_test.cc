@@ -18,7 +18,7 @@ int Adder(ipc::Process& self) {
     ipc::Received received = channel.Receive().value();
     if (ipc::Message* message = received.message()) {
       auto request = message->As<AddRequest>();
-      if (request.ok()) message->Reply(AddReply{request->a + request->b}).IgnoreError();
+      if (request.ok()) message->Reply(AddReply{request->a + request->b});
     }
   }
 }
