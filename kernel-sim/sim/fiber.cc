@@ -4,6 +4,7 @@
 #include <cxxabi.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <boost/context/detail/fcontext.hpp>
 #include <cerrno>
 #include <cstring>
@@ -31,6 +32,7 @@
 #ifdef PARLEY_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #ifdef PARLEY_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -68,7 +70,18 @@ bool Stack::GuardContains(const void* address) const {
 StackPool::StackPool(size_t stack_bytes) : stack_bytes_(RoundUpToPages(stack_bytes)) {}
 
 StackPool::~StackPool() {
-  for (auto [address, bytes] : chunks_) munmap(address, bytes);
+  for (auto [address, bytes] : chunks_) {
+#ifdef PARLEY_ASAN
+    // The leak checker still looks into the abandoned ones.
+    const auto* begin = static_cast<std::byte*>(address);
+    const bool looked_into =
+        std::any_of(abandoned_.begin(), abandoned_.end(), [&, size = bytes](const Stack& stack) {
+          return stack.bottom >= begin && stack.bottom < begin + size;
+        });
+    if (looked_into) continue;
+#endif
+    munmap(address, bytes);
+  }
 }
 
 absl::Status StackPool::AddChunk() {
@@ -105,6 +118,13 @@ absl::StatusOr<Stack> StackPool::Take() {
   Stack stack = free_.back();
   free_.pop_back();
   return stack;
+}
+
+void StackPool::Abandon(Stack stack) {
+  abandoned_.push_back(stack);
+#ifdef PARLEY_ASAN
+  __lsan_register_root_region(stack.bottom, stack.size);
+#endif
 }
 
 void StackPool::GiveBack(Stack stack) {

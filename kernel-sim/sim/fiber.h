@@ -38,6 +38,9 @@ class StackPool {
   // kQuotaExhausted: the host gives no more memory or mappings; the text says which limit to raise.
   absl::StatusOr<Stack> Take();
   void GiveBack(Stack stack);
+  // Of a fiber that cannot unwind: never used again. What it owned is lost; a leak checker is told
+  // where it hangs.
+  void Abandon(Stack stack);
 
  private:
   absl::Status AddChunk();
@@ -45,6 +48,7 @@ class StackPool {
   const size_t stack_bytes_;
   std::vector<std::pair<void*, size_t>> chunks_;
   std::vector<Stack> free_;
+  std::vector<Stack> abandoned_;
   bool guards_by_mprotect_ = false;  // a host without MADV_GUARD_INSTALL (Linux before 6.13)
 };
 

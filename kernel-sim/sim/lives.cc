@@ -205,12 +205,16 @@ void Simulation::OnTerminate() {
     }
     EndProcess(thread.process, {ExitKind::kException, 128, what});
   }
+  thread.abandoned = true;
   LeaveFiber(thread);
 }
 
 // Also of a thread that was ended while its process lives (EndOtherThreads).
 absl::Status Simulation::CallAfterDeath(SimThread& thread) {
-  if (++thread.calls_after_death > kMaxCallsAfterDeath) LeaveFiber(thread);
+  if (++thread.calls_after_death > kMaxCallsAfterDeath) {
+    thread.abandoned = true;
+    LeaveFiber(thread);
+  }
   if (std::uncaught_exceptions() == 0) throw ProcessEnded{};
   return MakeError(Error::kProcessEnded, Describe(Error::kProcessEnded));
 }
@@ -218,7 +222,7 @@ absl::Status Simulation::CallAfterDeath(SimThread& thread) {
 void Simulation::ReapFibers() {
   std::erase_if(over_, [&](SimThread* thread) {
     if (thread == scheduler_.current()) return false;
-    stacks_.GiveBack(thread->stack);
+    thread->abandoned ? stacks_.Abandon(thread->stack) : stacks_.GiveBack(thread->stack);
     thread->GiveFiber(nullptr);
     thread->stack = {};
     ForgetIfUnnamed(*thread);

@@ -92,6 +92,7 @@ struct SimThread : ScheduledThread {
   bool named = false;  // a ThreadHandle names it; forgotten when dead and unnamed
   int calls_after_death = 0;
   bool started = false;     // its fiber has been on
+  bool abandoned = false;   // its fiber could not unwind
   bool fiber_over = false;  // left for good, or lost
   int last_told_priority = 0;
 };

@@ -307,6 +307,7 @@ void Simulation::Rescued() {
   scheduler_.ArriveOnRescue(trap_->rescue());
   SimThread& thread = current();
   EndProcess(thread.process, std::move(offence_));
+  thread.abandoned = true;
   LeaveFiber(thread);
 }
 
