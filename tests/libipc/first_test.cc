@@ -1,4 +1,4 @@
-// A server and a client as DESIGN shows them, on names, typed calls and regions.
+// A server and a client, whole: names, typed calls and regions.
 #include "tests/support/world.h"
 
 namespace {
