@@ -258,7 +258,8 @@ class Painter {
       const Picture::Step& step = lane.steps[i];
       const double x = X(step.at_ns), y = PriorityY(top, step.priority);
       const double end = X(i + 1 < lane.steps.size() ? lane.steps[i + 1].at_ns : until_ns);
-      absl::StrAppendFormat(&path, path.empty() ? "M%.1f %.1f" : "H%.1fV%.1f", x, y);
+      if (path.empty()) absl::StrAppendFormat(&path, "M%.1f %.1f", x, y);
+      absl::StrAppendFormat(&path, "H%.1fV%.1f", x, y);
       if (step.priority == labelled || x < free_from || end - x < 4) continue;
       labelled = step.priority;
       const std::string number = absl::StrCat(step.priority);
