@@ -117,6 +117,10 @@ absl::StatusOr<Stack> StackPool::Take() {
   }
   Stack stack = free_.back();
   free_.pop_back();
+#ifdef PARLEY_ASAN
+  // Frames that were left for good, here or where this memory was mapped before, are still marked.
+  __asan_unpoison_memory_region(stack.bottom, stack.size);
+#endif
   return stack;
 }
 
@@ -128,9 +132,6 @@ void StackPool::Abandon(Stack stack) {
 }
 
 void StackPool::GiveBack(Stack stack) {
-#ifdef PARLEY_ASAN
-  __asan_unpoison_memory_region(stack.bottom, stack.size);
-#endif
   free_.push_back(stack);
 }
 
