@@ -131,9 +131,7 @@ void StackPool::Abandon(Stack stack) {
 #endif
 }
 
-void StackPool::GiveBack(Stack stack) {
-  free_.push_back(stack);
-}
+void StackPool::GiveBack(Stack stack) { free_.push_back(stack); }
 
 // What travels with a jump: who left, who arrives.
 struct Fiber::Trip {
