@@ -84,9 +84,9 @@ class Fiber {
     void* caught = nullptr;
     unsigned int uncaught = 0;
   } exceptions_;
-  void* fake_stack_ = nullptr;  // address sanitizer
-  void* tsan_fiber_ = nullptr;  // thread sanitizer
-  bool owns_tsan_fiber_ = false;
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // address sanitizer
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;  // thread sanitizer
+  [[maybe_unused]] bool owns_tsan_fiber_ = false;
 };
 
 }  // namespace parley::sim
