@@ -136,33 +136,33 @@ struct SendResult {
 
 // S6: who sent, as the kernel vouches for it.
 struct MessageInfo {
-  ProcessId process = ProcessId::kNone;
-  ThreadId thread = ThreadId::kNone;
-  uint32_t uid = 0, gid = 0;
-  uint32_t pid = 0;            // the host's process id where there is one, else the ProcessId
-  uint32_t connection = 0;     // the connection's id on the server's side, unique on its channel
-  uint64_t badge = 0;          // S8
-  int priority = 0;            // the sender's effective priority now
-  uint64_t request_bytes = 0;  // full length (S2)
-  uint64_t reply_room = 0;     // bytes the sender accepts
-  uint32_t region_count = 0;   // R5
-  bool unblock_requested = false;  // D3
+  ProcessId process;
+  ThreadId thread;
+  uint32_t uid, gid;
+  uint32_t pid;            // the host's process id where there is one, else the ProcessId
+  uint32_t connection;     // the connection's id on the server's side, unique on its channel
+  uint64_t badge;          // S8
+  int priority;            // the sender's effective priority now
+  uint64_t request_bytes;  // full length (S2)
+  uint64_t reply_room;     // bytes the sender accepts
+  uint32_t region_count;   // R5
+  bool unblock_requested;  // D3
 };
 
 struct PulseInfo {
-  uint8_t code = 0;
-  uint64_t value = 0;
-  int priority = 0;
-  uint32_t count = 1;  // U2: how many identical ones this stands for; U5: a timer's overruns + 1
-  uint64_t badge = 0;  // of the connection that sent it; 0 for the kernel's own and for events
+  uint8_t code;
+  uint64_t value;
+  int priority;
+  uint32_t count;  // U2: how many identical ones this stands for; U5: a timer's overruns + 1
+  uint64_t badge;  // of the connection that sent it; 0 for the kernel's own and for events
 };
 
+// Not zeroed when made: it is on every message's way. Receive fills what it says is there.
 struct ReceiveResult {
-  bool is_pulse = false;
+  bool is_pulse;
   PulseInfo pulse;        // if is_pulse
   MessageHandle message;  // else
   MessageInfo info;
-  uint64_t copied_bytes = 0;  // of the request, into the receive buffer
 };
 
 // A region, or a lease of one, as mapped into the caller's process. `address` is stable while the

@@ -2,16 +2,8 @@
 #include "kernel-sim/core/channel.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace parley {
-
-int Channel::HighestMessageLevel() const {
-  for (int word = static_cast<int>(message_bitmap_.size()) - 1; word >= 0; --word) {
-    if (message_bitmap_[word] != 0) return word * 64 + 63 - std::countl_zero(message_bitmap_[word]);
-  }
-  return 0;
-}
 
 void Channel::RelevelReceiver(ReceiverEntry& receiver, int level) {
   receivers_.Remove(receiver);

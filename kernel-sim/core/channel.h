@@ -61,7 +61,10 @@ class Channel {
   }
   size_t queued() const { return queue_.size(); }
   // The level of the highest SEND-blocked client, 0 without one. Pulses do not count (P3).
-  int HighestMessageLevel() const;
+  int HighestMessageLevel() const {
+    const int level = message_levels_.Highest();
+    return level < 0 ? 0 : level;
+  }
   template <typename Visit>
   void ForEachQueued(Visit visit) const {
     queue_.ForEach([&](LevelNode& node) { visit(static_cast<QueueEntry&>(node)); });
@@ -89,15 +92,17 @@ class Channel {
     if (entry.kind != QueueEntry::Kind::kMessage) return;
     uint32_t& count = message_counts_[entry.level];
     count += delta;
-    const uint64_t bit = uint64_t{1} << (entry.level % 64);
-    uint64_t& word = message_bitmap_[entry.level / 64];
-    word = count == 0 ? word & ~bit : word | bit;
+    if (count == 0) {
+      message_levels_.Remove(entry.level);
+    } else {
+      message_levels_.Add(entry.level);
+    }
   }
 
   const bool fixed_priority_;
   LevelQueue queue_;
   LevelQueue receivers_;
-  std::array<uint64_t, kPriorityLevels / 64> message_bitmap_ = {};
+  LevelSet message_levels_;
   std::array<uint32_t, kPriorityLevels> message_counts_ = {};
   std::vector<Thread*> servers_;
   uint64_t next_since_ = 1;

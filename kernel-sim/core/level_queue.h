@@ -5,19 +5,19 @@
 //
 // Invariants:
 //   1. A node is in at most one queue; `queued()` tells whether it is in one.
-//   2. Bit L of the bitmap is set exactly when level L holds a node.
+//   2. `levels_` holds exactly the levels that hold a node.
 //   3. Each level is a circular list: the head's `prev` is its tail.
 //   4. size() is the number of nodes over all levels.
 #ifndef PARLEY_KERNEL_SIM_CORE_LEVEL_QUEUE_H_
 #define PARLEY_KERNEL_SIM_CORE_LEVEL_QUEUE_H_
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "kernel-sim/core/bounds.h"
 #include "kernel-sim/core/check.h"
+#include "kernel-sim/core/level_set.h"
 
 namespace parley {
 
@@ -42,12 +42,7 @@ class LevelQueue {
   size_t size() const { return size_; }
 
   // The highest level that holds a node, -1 when empty.
-  int HighestLevel() const {
-    for (int word = kWords - 1; word >= 0; --word) {
-      if (bitmap_[word] != 0) return word * 64 + 63 - std::countl_zero(bitmap_[word]);
-    }
-    return -1;
-  }
+  int HighestLevel() const { return levels_.Highest(); }
 
   // The longest queued node of the highest level, null when empty.
   LevelNode* Front() const {
@@ -65,7 +60,7 @@ class LevelQueue {
     if (head == nullptr) {
       node.next = node.prev = &node;
       heads_[level] = &node;
-      bitmap_[level / 64] |= Bit(level);
+      levels_.Add(level);
     } else {
       LinkBefore(*head, node);
     }
@@ -101,7 +96,7 @@ class LevelQueue {
     const int level = node.level;
     if (node.next == &node) {
       heads_[level] = nullptr;
-      bitmap_[level / 64] &= ~Bit(level);
+      levels_.Remove(level);
     } else {
       node.prev->next = node.next;
       node.next->prev = node.prev;
@@ -129,7 +124,7 @@ class LevelQueue {
   void CheckInvariants() const {
     size_t count = 0;
     for (int level = 0; level < kPriorityLevels; ++level) {
-      PARLEY_CHECK(((bitmap_[level / 64] & Bit(level)) != 0) == (heads_[level] != nullptr));
+      PARLEY_CHECK(levels_.Contains(level) == (heads_[level] != nullptr));
       if (heads_[level] == nullptr) continue;
       const LevelNode* node = heads_[level];
       do {
@@ -143,8 +138,6 @@ class LevelQueue {
 
  private:
   friend class LevelQueueTestAccess;
-  static constexpr int kWords = kPriorityLevels / 64;
-  static constexpr uint64_t Bit(int level) { return uint64_t{1} << (level % 64); }
   static void LinkBefore(LevelNode& other, LevelNode& node) {
     node.next = &other;
     node.prev = other.prev;
@@ -152,7 +145,7 @@ class LevelQueue {
     other.prev = &node;
   }
 
-  std::array<uint64_t, kWords> bitmap_ = {};
+  LevelSet levels_;
   std::array<LevelNode*, kPriorityLevels> heads_ = {};
   size_t size_ = 0;
 };

@@ -61,6 +61,10 @@ void Inheritance::Commit(Thread& thread, int effective) {
 
 void Inheritance::Reevaluate(Thread& first) {
   const int next = Evaluate(first);
+  if (!first.has_dependents()) {  // the usual case
+    if (next != first.effective_) Commit(first, next);
+    return;
+  }
   if (next <= first.effective_) {
     std::vector<Thread*> reached;
     if (Reach(first, reached)) return Settle(reached);
@@ -178,10 +182,11 @@ void Inheritance::RaiseServers(Channel& channel, int level) {
 
 // A message of `level` is queued no longer. Whoever runs above it did not owe it that; whoever runs
 // at it may have done, though others of the same level are still queued: they may owe it theirs.
-void Inheritance::LowerServers(Channel& channel, int level) {
+// `receiver`, if any, is left to the caller.
+void Inheritance::LowerServers(Channel& channel, int level, const Thread* receiver) {
   if (channel.fixed_priority()) return;
   for (Thread* server : channel.servers()) {
-    if (server->effective_ <= level) Reevaluate(*server);
+    if (server != receiver && server->effective_ <= level) Reevaluate(*server);
   }
 }
 
@@ -203,7 +208,7 @@ void Inheritance::Dequeue(Thread& client) {
   const int level = client.entry_.level;
   channel.Remove(client.entry_);
   client.channel_ = nullptr;
-  LowerServers(channel, level);
+  LowerServers(channel, level, nullptr);
 }
 
 void Inheritance::Receive(Thread& server, Thread& client, Channel& channel, int send_ceiling) {
@@ -217,7 +222,7 @@ void Inheritance::Receive(Thread& server, Thread& client, Channel& channel, int 
     server.client_ = &client;
     client.boosts_ = &server;
   }
-  if (was_queued) LowerServers(channel, level);
+  if (was_queued) LowerServers(channel, level, &server);
   Reevaluate(server);
 }
 
@@ -228,17 +233,11 @@ void Inheritance::ReceivePulse(Thread& server, int level, Channel& channel) {
   Reevaluate(server);
 }
 
-void Inheritance::EndCurrent(Thread& server) {
-  if (server.client_ == nullptr && server.pulse_level_ == 0) return;
+void Inheritance::DropCurrent(Thread& server) {
   if (server.client_ != nullptr) server.client_->boosts_ = nullptr;
   server.client_ = nullptr;
   server.pulse_level_ = 0;
   Reevaluate(server);
-}
-
-void Inheritance::EndReply(Thread& client) {
-  client.channel_ = nullptr;
-  if (client.boosts_ != nullptr) EndCurrent(*client.boosts_);
 }
 
 void Inheritance::AddReceiver(Thread& thread, Channel& channel) {
@@ -251,10 +250,7 @@ void Inheritance::RemoveReceiver(Thread& thread) {
   thread.channel_ = nullptr;
 }
 
-void Inheritance::Serve(Thread& thread, Channel& channel) {
-  for (const Channel* served : thread.serves_) {
-    if (served == &channel) return;
-  }
+void Inheritance::BeginToServe(Thread& thread, Channel& channel) {
   thread.serves_.push_back(&channel);
   channel.AddServer(thread);
   Reevaluate(thread);

@@ -20,6 +20,7 @@
 #ifndef PARLEY_KERNEL_SIM_CORE_PRIORITY_H_
 #define PARLEY_KERNEL_SIM_CORE_PRIORITY_H_
 
+#include <algorithm>
 #include <vector>
 
 #include "kernel-sim/core/thread.h"
@@ -46,14 +47,24 @@ class Inheritance {
   void ReceivePulse(Thread& server, int level, Channel& channel);
   // The term of the message or pulse received last ends: a reply, the next receive, or the client
   // has gone.
-  void EndCurrent(Thread& server);
+  void EndCurrent(Thread& server) {
+    if (server.client_ != nullptr || server.pulse_level_ != 0) DropCurrent(server);
+  }
   // The same, told of the REPLY-blocked client: whatever it boosts, it does no longer.
-  void EndReply(Thread& client);
+  void EndReply(Thread& client) {
+    client.channel_ = nullptr;
+    if (client.boosts_ != nullptr) DropCurrent(*client.boosts_);
+  }
 
   // `thread` waits in Receive on `channel`, and from now on serves it.
   void AddReceiver(Thread& thread, Channel& channel);
   void RemoveReceiver(Thread& thread);
-  void Serve(Thread& thread, Channel& channel);
+  void Serve(Thread& thread, Channel& channel) {
+    const auto& serves = thread.serves_;
+    if (std::find(serves.begin(), serves.end(), &channel) == serves.end()) {
+      BeginToServe(thread, channel);
+    }
+  }
   void Unserve(Thread& thread, Channel& channel);
   // The thread has ended: it serves nothing. Its mutexes are the kernel's to hand on first.
   void UnserveAll(Thread& thread);
@@ -72,8 +83,10 @@ class Inheritance {
   template <typename Visit>
   static void ForEachDependent(const Thread& thread, Visit visit);
   void Reevaluate(Thread& thread);
+  void BeginToServe(Thread& thread, Channel& channel);
+  void DropCurrent(Thread& server);
   void RaiseServers(Channel& channel, int level);
-  void LowerServers(Channel& channel, int level);
+  void LowerServers(Channel& channel, int level, const Thread* receiver);
   void Commit(Thread& thread, int effective);
   static bool LeadsNowhere(const Thread& first);
   // All that depend on `thread`, it included; true if some of them depend on each other in a

@@ -19,7 +19,7 @@
 
 #include "kernel-sim/core/channel.h"
 #include "kernel-sim/core/ids.h"
-#include "kernel-sim/core/trace.h"
+#include "kernel-sim/core/thread_state.h"
 
 namespace parley {
 
@@ -32,9 +32,6 @@ struct Mutex {
   LevelQueue waiters;
   bool abandoned = false;  // its owner ended without unlocking: it cannot be locked any more
 };
-
-// Whether a thread may go from one state to another. READY -> READY and the like are not changes.
-bool MayBecome(ThreadState from, ThreadState to);
 
 class Thread {
  public:
@@ -60,6 +57,10 @@ class Thread {
   Thread* client() const { return client_; }
   // Whose current message is this REPLY-blocked thread's, null when none.
   Thread* boosts() const { return boosts_; }
+  // Whether the level of another may rest on this one's.
+  bool has_dependents() const {
+    return boosts_ != nullptr || entry_.queued() || mutex_entry_.queued();
+  }
   const std::vector<Channel*>& serves() const { return serves_; }
   QueueEntry& entry() { return entry_; }
 

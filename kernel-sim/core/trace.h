@@ -10,25 +10,9 @@
 #include <string_view>
 
 #include "kernel-sim/core/ids.h"
+#include "kernel-sim/core/thread_state.h"
 
 namespace parley {
-
-// The states of a thread as `parley ps` shows them (QNX's meaning, and its MUTEX and CONDVAR).
-// STOPPED is a thread that has been made and has not started.
-enum class ThreadState : uint8_t {
-  kStopped = 0,
-  kReady,
-  kRunning,
-  kSend,
-  kReceive,
-  kReply,
-  kSleep,
-  kJoin,
-  kMutex,
-  kCondVar,
-  kDead,
-};
-std::string_view Name(ThreadState state);  // "STOPPED", "READY", ...
 
 enum class TraceKind : uint8_t {
   kState,  // thread: state in `state`; cpu for RUNNING; `object` = channel waited on (SEND, REPLY,

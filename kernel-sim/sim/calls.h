@@ -109,7 +109,9 @@ class Calls final : public Kernel {
   absl::StatusOr<RegionMapping*> DecodeOwnRegion(RegionHandle region);
   absl::Status WaitForMutex(SimThread& thread, SimMutex& mutex, int64_t deadline_ns);
   void HandOver(SimMutex& mutex);
-  absl::Status BlockInSend(SimThread& client, SimChannel& channel);
+  absl::Status DecodeSend(SimThread& client, ConnectionHandle handle,
+                          const SendArguments& arguments);
+  absl::Status Submit(SimThread& client);
   static Mapping MappingOf(const RegionMapping& mapping, uint64_t offset, uint64_t length);
 
   Simulation& sim_;

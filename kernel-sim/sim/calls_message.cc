@@ -7,15 +7,14 @@
 namespace parley::sim {
 namespace {
 
-absl::Status CheckParts(size_t parts, uint64_t bytes) {
-  if (parts > kMaxParts) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat(parts, " parts; ", kMaxParts, " are possible"));
-  }
-  if (bytes > kMaxMessageBytes) {
-    return MakeError(Error::kInvalidArgument, "a message is at most 1 GiB each way");
-  }
-  return absl::OkStatus();
+bool PartsFit(size_t parts, uint64_t bytes) {
+  return parts <= kMaxParts && bytes <= kMaxMessageBytes;
+}
+
+absl::Status PartsError() {
+  return MakeError(
+      Error::kInvalidArgument,
+      absl::StrCat("a message is at most 1 GiB each way, in at most ", kMaxParts, " parts"));
 }
 
 }  // namespace
@@ -61,6 +60,15 @@ absl::Status Calls::DecodeReferences(absl::Span<const RegionReference> reference
 absl::StatusOr<SendResult> Calls::Send(ConnectionHandle handle, const SendArguments& arguments) {
   PARLEY_ENTER();
   SimThread& client = sim_.current();
+  if (absl::Status valid = DecodeSend(client, handle, arguments); !valid.ok()) return valid;
+  if (absl::Status submitted = Submit(client); !submitted.ok()) return submitted;
+  if (absl::Status ended = sim_.EndWait(client); !ended.ok()) return ended;
+  return client.send.result;
+}
+
+// (1)
+absl::Status Calls::DecodeSend(SimThread& client, ConnectionHandle handle,
+                               const SendArguments& arguments) {
   SendInFlight& send = client.send;
   Connection* connection = process_.connections.Find(handle);
   if (connection == nullptr) return Refuse(Error::kBadHandle);
@@ -68,11 +76,10 @@ absl::StatusOr<SendResult> Calls::Send(ConnectionHandle handle, const SendArgume
   if (connection->revoked) return MakeError(Error::kNoSuchChannel, "the connection was revoked");
   const uint64_t request_bytes = TotalBytes(arguments.request);
   const uint64_t reply_room = TotalBytes(arguments.reply);
-  if (absl::Status valid = CheckParts(arguments.request.size(), request_bytes); !valid.ok()) {
-    return valid;
+  if (!PartsFit(arguments.request.size(), request_bytes) ||
+      !PartsFit(arguments.reply.size(), reply_room)) {
+    return PartsError();
   }
-  if (absl::Status valid = CheckParts(arguments.reply.size(), reply_room); !valid.ok())
-    return valid;
   send.leases.clear();
   if (!arguments.regions.empty()) {
     absl::Status valid = DecodeReferences(arguments.regions, send.leases);
@@ -84,23 +91,21 @@ absl::StatusOr<SendResult> Calls::Send(ConnectionHandle handle, const SendArgume
   if (std::exchange(client.cancel_pending, false)) return Refuse(Error::kCancelled);
   if (arguments.deadline_ns <= sim_.now()) return Refuse(Error::kDeadlineBeforeReceive);  // D1
 
-  // (1)
   send.connection = connection;
-  send.arguments = arguments;
+  send.arguments = &arguments;
   send.request_bytes = request_bytes;
   send.reply_room = reply_room;
   send.sent_at_ns = sim_.now();
   send.ceiling = static_cast<uint8_t>(std::min(connection->ceiling, process_.options.ceiling));
   send.unblock_requested = false;
   send.result = {};
-  if (absl::Status blocked = BlockInSend(client, *connection->channel); !blocked.ok())
-    return blocked;
-  return send.result;
+  return absl::OkStatus();
 }
 
-// (2) Queues the message, or hands it to a waiting receiver, and waits for the reply.
-absl::Status Calls::BlockInSend(SimThread& client, SimChannel& channel) {
+// (2) Queues the message, or hands it to a waiting receiver. The client then waits for the reply.
+absl::Status Calls::Submit(SimThread& client) {
   SendInFlight& send = client.send;
+  SimChannel& channel = *send.connection->channel;
   ReceiverEntry* receiver = channel.FrontReceiver();
   uint64_t copied = 0;
   SimThread* server = nullptr;
@@ -131,7 +136,7 @@ absl::Status Calls::BlockInSend(SimThread& client, SimChannel& channel) {
   }
   sim_.TellSend(client);
   const ThreadState state = server != nullptr ? ThreadState::kReply : ThreadState::kSend;
-  sim_.BeginWait(client, state, send.arguments.deadline_ns);
+  sim_.BeginWait(client, state, send.arguments->deadline_ns);
   if (server != nullptr) {
     sim_.inheritance().RemoveReceiver(*server);
     sim_.Deliver(*server, client, copied, *server->receive_result);
@@ -139,7 +144,7 @@ absl::Status Calls::BlockInSend(SimThread& client, SimChannel& channel) {
   } else {
     sim_.inheritance().Enqueue(client, channel, send.ceiling);
   }
-  return sim_.EndWait(client);
+  return absl::OkStatus();
 }
 
 absl::Status Calls::Receive(ChannelHandle handle, MutableParts buffer, int64_t deadline_ns,
@@ -200,13 +205,13 @@ absl::StatusOr<uint64_t> Calls::Reply(MessageHandle message, ConstParts reply) {
     return Refuse(Error::kMessageGone);
   }
   const uint64_t bytes = TotalBytes(reply);
-  if (absl::Status valid = CheckParts(reply.size(), bytes); !valid.ok()) {
+  if (!PartsFit(reply.size(), bytes)) {
     sim_.FinishSend(*client, Refuse(Error::kNotReplied));
     Leave();
-    return valid;
+    return PartsError();
   }
   const uint64_t wanted = std::min(bytes, client->send.reply_room);
-  const uint64_t copied = CopyParts(client->send.arguments.reply, 0, reply, 0, SafeCopy);
+  const uint64_t copied = CopyParts(client->send.arguments->reply, 0, reply, 0, SafeCopy);
   if (copied < wanted && !sim_.Readable(reply)) return Refuse(Error::kBadAddress);
   absl::Status status = copied < wanted ? Refuse(Error::kBadAddress) : absl::OkStatus();
   client->send.result.reply_bytes = bytes;
@@ -255,7 +260,7 @@ absl::StatusOr<uint64_t> Calls::MessageRead(MessageHandle message, uint64_t offs
   SendInFlight& send = (*client)->send;
   if (offset >= send.request_bytes) return 0;
   const uint64_t wanted = std::min(send.request_bytes - offset, TotalBytes(destination));
-  const uint64_t copied = CopyParts(destination, 0, send.arguments.request, offset, SafeCopy);
+  const uint64_t copied = CopyParts(destination, 0, send.arguments->request, offset, SafeCopy);
   if (copied < wanted) return Refuse(Error::kBadAddress);
   (*client)->process.report.bytes_copied += copied;
   sim_.current().owed_ns += sim_.CopyCost(copied);
@@ -270,7 +275,7 @@ absl::StatusOr<uint64_t> Calls::MessageWrite(MessageHandle message, uint64_t off
   SendInFlight& send = (*client)->send;
   if (offset >= send.reply_room) return 0;
   const uint64_t wanted = std::min(send.reply_room - offset, TotalBytes(source));
-  const uint64_t copied = CopyParts(send.arguments.reply, offset, source, 0, SafeCopy);
+  const uint64_t copied = CopyParts(send.arguments->reply, offset, source, 0, SafeCopy);
   if (copied < wanted) return Refuse(Error::kBadAddress);
   (*client)->process.report.bytes_copied += copied;
   sim_.current().owed_ns += sim_.CopyCost(copied);
@@ -281,7 +286,9 @@ absl::StatusOr<MessageInfo> Calls::MessageGetInfo(MessageHandle message) {
   PARLEY_ENTER();
   auto client = DecodeMessage(message);
   if (!client.ok()) return client.status();
-  return sim_.InfoOf(**client);
+  MessageInfo info;
+  Simulation::FillInfo(**client, info);
+  return info;
 }
 
 absl::StatusOr<Mapping> Calls::MessageLease(MessageHandle message, uint32_t index) {

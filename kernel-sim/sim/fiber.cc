@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <boost/context/detail/fcontext.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -13,21 +12,7 @@
 #include "kernel-sim/core/bounds.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/core/errors.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define PARLEY_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PARLEY_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define PARLEY_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PARLEY_TSAN 1
-#endif
-#endif
+#include "kernel-sim/sim/sanitizers.h"
 
 #ifdef PARLEY_ASAN
 #include <sanitizer/asan_interface.h>
@@ -41,24 +26,10 @@
 namespace parley::sim {
 namespace {
 
-using boost::context::detail::fcontext_t;
-using boost::context::detail::jump_fcontext;
-using boost::context::detail::make_fcontext;
-using boost::context::detail::transfer_t;
-
 constexpr size_t kStacksPerChunk = 64;
 constexpr int kMadvGuardInstall = 102;  // MADV_GUARD_INSTALL, newer than Debian 12's headers
 
 size_t RoundUpToPages(size_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
-
-// What the C++ ABI keeps per host thread; its layout is fixed by the Itanium ABI.
-struct ExceptionGlobals {
-  void* caught;
-  unsigned int uncaught;
-};
-ExceptionGlobals& Exceptions() {
-  return *reinterpret_cast<ExceptionGlobals*>(abi::__cxa_get_globals());
-}
 
 }  // namespace
 
@@ -133,31 +104,33 @@ void StackPool::Abandon(Stack stack) {
 
 void StackPool::GiveBack(Stack stack) { free_.push_back(stack); }
 
-// What travels with a jump: who left, who arrives.
-struct Fiber::Trip {
-  Fiber* from;
-  Fiber* to;
-};
+// The layout is fixed by the Itanium C++ ABI.
+Fiber::Exceptions* Fiber::HostExceptions() {
+  return reinterpret_cast<Exceptions*>(abi::__cxa_get_globals());
+}
 
-struct FiberEntry {
-  static void Run(transfer_t transfer) {
-    auto* trip = static_cast<Fiber::Trip*>(transfer.data);
+struct Fiber::Entry {
+  static void Run(boost::context::detail::transfer_t transfer) {
+    const Trip* trip = static_cast<Trip*>(transfer.data);
     Fiber* self = trip->to;
-    self->Arrived(*trip->from, transfer.fctx);
+    self->Arrived(transfer);
     self->entry_(self->argument_);
     PARLEY_CHECK(!"a fiber's entry returned instead of calling Exit");
   }
 };
 
-Fiber::Fiber() {
+Fiber::Fiber() : host_exceptions_(HostExceptions()) {
 #ifdef PARLEY_TSAN
   tsan_fiber_ = __tsan_get_current_fiber();
 #endif
 }
 
 Fiber::Fiber(Stack stack, void (*entry)(void*), void* argument)
-    : stack_(stack), entry_(entry), argument_(argument) {
-  context_ = make_fcontext(stack.bottom + stack.size, stack.size, FiberEntry::Run);
+    : stack_(stack),
+      entry_(entry),
+      argument_(argument),
+      host_exceptions_(HostExceptions()) {
+  context_ = boost::context::detail::make_fcontext(stack.bottom + stack.size, stack.size, Entry::Run);
 #ifdef PARLEY_TSAN
   tsan_fiber_ = __tsan_create_fiber(0);
   owns_tsan_fiber_ = true;
@@ -170,9 +143,18 @@ Fiber::~Fiber() {
 #endif
 }
 
-// On the stack of the fiber that has been switched to, before anything else.
-void Fiber::Arrived(Fiber& from, void* from_context) {
-  from.context_ = from_context;
+void Fiber::AnnounceLeaving([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to,
+                            [[maybe_unused]] bool for_ever) {
+#ifdef PARLEY_ASAN
+  __sanitizer_start_switch_fiber(for_ever ? nullptr : &from.fake_stack_, to.stack_.bottom,
+                                 to.stack_.size);
+#endif
+#ifdef PARLEY_TSAN
+  __tsan_switch_to_fiber(to.tsan_fiber_, 0);
+#endif
+}
+
+void Fiber::AnnounceArrival([[maybe_unused]] Fiber& from) {
 #ifdef PARLEY_ASAN
   const void* bottom = nullptr;
   size_t size = 0;
@@ -182,25 +164,7 @@ void Fiber::Arrived(Fiber& from, void* from_context) {
     from.stack_.size = size;
   }
 #endif
-  Exceptions() = {exceptions_.caught, exceptions_.uncaught};
 }
-
-void Fiber::Jump(Fiber& from, Fiber& to, [[maybe_unused]] bool for_ever) {
-  const ExceptionGlobals& globals = Exceptions();
-  from.exceptions_ = {globals.caught, globals.uncaught};
-#ifdef PARLEY_ASAN
-  __sanitizer_start_switch_fiber(for_ever ? nullptr : &from.fake_stack_, to.stack_.bottom,
-                                 to.stack_.size);
-#endif
-#ifdef PARLEY_TSAN
-  __tsan_switch_to_fiber(to.tsan_fiber_, 0);
-#endif
-  Trip trip{&from, &to};
-  const transfer_t transfer = jump_fcontext(to.context_, &trip);
-  from.Arrived(*static_cast<Trip*>(transfer.data)->from, transfer.fctx);
-}
-
-void Fiber::Switch(Fiber& from, Fiber& to) { Jump(from, to, false); }
 
 void Fiber::Exit(Fiber& from, Fiber& to) {
   Jump(from, to, true);
@@ -208,8 +172,8 @@ void Fiber::Exit(Fiber& from, Fiber& to) {
   __builtin_unreachable();
 }
 
-void Fiber::ArriveByRescue([[maybe_unused]] Fiber& rescue) {
-  Exceptions() = {nullptr, 0};
+void Fiber::ArriveByRescue(Fiber& rescue) {
+  *rescue.host_exceptions_ = {};
 #ifdef PARLEY_ASAN
   void* abandoned = nullptr;
   __sanitizer_start_switch_fiber(&abandoned, rescue.stack_.bottom, rescue.stack_.size);

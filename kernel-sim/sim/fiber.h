@@ -1,8 +1,8 @@
 // Fibers: the stacks that simulated threads run on, and the switch between two of them.
 //
-// One host thread drives all fibers of a simulation. A switch saves what the C++ runtime keeps per
-// host thread about exceptions in flight, and tells the address and thread sanitizers where it
-// goes.
+// One host thread drives all fibers of a simulation, the one that made the first of them. A switch
+// saves what the C++ runtime keeps per host thread about exceptions in flight, and tells the address
+// and thread sanitizers where it goes.
 //
 // Invariants:
 //   1. Exactly one fiber of a host thread is running; only it may call Switch, as `from`.
@@ -11,12 +11,14 @@
 #ifndef PARLEY_KERNEL_SIM_SIM_FIBER_H_
 #define PARLEY_KERNEL_SIM_SIM_FIBER_H_
 
+#include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "kernel-sim/sim/sanitizers.h"
 
 namespace parley::sim {
 
@@ -63,7 +65,8 @@ class Fiber {
   const Stack& stack() const { return stack_; }
 
   // Leaves `from`, the running fiber, for `to`; returns when somebody switches back.
-  static void Switch(Fiber& from, Fiber& to);
+  // Inline: every return on the way back from a switch is one that the processor predicts wrongly.
+  static void Switch(Fiber& from, Fiber& to) { Jump(from, to, false); }
   // The same, never to return: `from` is over.
   [[noreturn]] static void Exit(Fiber& from, Fiber& to);
   // Declares that the host thread, while on `abandoned`, has been moved by a signal handler onto
@@ -71,19 +74,38 @@ class Fiber {
   static void ArriveByRescue(Fiber& rescue);
 
  private:
-  struct Trip;
-  static void Jump(Fiber& from, Fiber& to, bool for_ever);
-  void Arrived(Fiber& from, void* from_context);
-  friend struct FiberEntry;
+  struct Entry;
+  struct Trip {  // travels with a jump
+    Fiber* from;
+    Fiber* to;
+  };
+  static void Jump(Fiber& from, Fiber& to, bool for_ever) {
+    from.exceptions_ = *from.host_exceptions_;
+    if constexpr (kSanitized) AnnounceLeaving(from, to, for_ever);
+    Trip trip{&from, &to};
+    from.Arrived(boost::context::detail::jump_fcontext(to.context_, &trip));
+  }
+  // On the stack of the fiber that has been switched to, before anything else.
+  void Arrived(boost::context::detail::transfer_t transfer) {
+    Fiber& from = *static_cast<Trip*>(transfer.data)->from;
+    from.context_ = transfer.fctx;
+    if constexpr (kSanitized) AnnounceArrival(from);
+    *host_exceptions_ = exceptions_;
+  }
+  static void AnnounceLeaving(Fiber& from, Fiber& to, bool for_ever);
+  void AnnounceArrival(Fiber& from);
 
   Stack stack_;
   void* context_ = nullptr;
   void (*entry_)(void*) = nullptr;
   void* argument_ = nullptr;
-  struct {  // what __cxa_get_globals() points at
+  struct Exceptions {  // what __cxa_get_globals() points at
     void* caught = nullptr;
     unsigned int uncaught = 0;
-  } exceptions_;
+  };
+  static Exceptions* HostExceptions();
+  Exceptions exceptions_;
+  Exceptions* const host_exceptions_;  // the host thread's, found once: each look costs a call
   [[maybe_unused]] void* fake_stack_ = nullptr;  // address sanitizer
   [[maybe_unused]] void* tsan_fiber_ = nullptr;  // thread sanitizer
   [[maybe_unused]] bool owns_tsan_fiber_ = false;

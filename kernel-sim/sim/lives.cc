@@ -126,7 +126,6 @@ absl::StatusOr<SimThread*> Simulation::MakeThread(Process& process, const Schedu
   thread.argument = argument;
   thread.stack = *stack;
   thread.GiveFiber(std::make_unique<Fiber>(*stack, FiberMain, &thread));
-  threads_[id] = &thread;
   process.threads.push_back(&thread);
   ++process.fibers;
   return &thread;
@@ -233,7 +232,6 @@ void Simulation::ReapFibers() {
 void Simulation::ForgetIfUnnamed(SimThread& thread) {
   if (thread.named || thread.has_fiber() || thread.state() != ThreadState::kDead) return;
   const uint32_t slot = thread.slot;
-  threads_.erase(thread.id());
   slots_[slot].reset();
   free_slots_.push_back(slot);
 }

@@ -39,16 +39,15 @@ SimThread* Simulation::FindMessage(const Process& server, MessageHandle message)
 
 Simulation::CopyOutcome Simulation::CopyRequest(const SimThread& client, MutableParts buffer,
                                                 uint64_t& copied) {
-  const ConstParts request = client.send.arguments.request;
+  const ConstParts request = client.send.arguments->request;
   const uint64_t room = TotalBytes(buffer);
   copied = CopyParts(buffer, 0, request, 0, SafeCopy);
   if (copied == std::min(room, client.send.request_bytes)) return CopyOutcome::kCopied;
   return Readable(request) ? CopyOutcome::kServerFault : CopyOutcome::kClientFault;
 }
 
-MessageInfo Simulation::InfoOf(const SimThread& client) const {
+void Simulation::FillInfo(const SimThread& client, MessageInfo& info) {
   const SendInFlight& send = client.send;
-  MessageInfo info;
   info.process = client.process.id;
   info.thread = client.id();
   info.uid = client.process.birth.uid;
@@ -61,7 +60,6 @@ MessageInfo Simulation::InfoOf(const SimThread& client) const {
   info.reply_room = send.reply_room;
   info.region_count = static_cast<uint32_t>(send.leases.size());
   info.unblock_requested = send.unblock_requested;
-  return info;
 }
 
 // (3)
@@ -77,8 +75,7 @@ void Simulation::Deliver(SimThread& server, SimThread& client, uint64_t copied,
   server.owed_ns += CopyCost(copied);
   result.is_pulse = false;
   result.message = {client.slot, send.serial};
-  result.info = InfoOf(client);
-  result.copied_bytes = copied;
+  FillInfo(client, result.info);
   if (telling_) TellMessage(TraceKind::kReceive, server, client, send.request_bytes);
 }
 
@@ -117,8 +114,8 @@ void Simulation::LeaveSend(SimThread& client, Error before_receive, Error after_
   send.unblock_priority = static_cast<uint8_t>(client.sent_level());
   send.leave_error = after_receive;
   OfferKernelPulse(channel, KernelPulse::kUnblock, send.serial, send.unblock_priority);
-  if (send.arguments.grace_ns != kNever) {
-    scheduler_.timers().Arm(client.grace, now() + std::max<int64_t>(send.arguments.grace_ns, 0));
+  if (send.arguments->grace_ns != kNever) {
+    scheduler_.timers().Arm(client.grace, now() + std::max<int64_t>(send.arguments->grace_ns, 0));
   }
 }
 
@@ -160,10 +157,8 @@ void Simulation::RecordResponse(const SimThread& client) {
 // L4. Follows who waits for whom while only one thread could free the one before; names the circle
 // if it closes.
 absl::Status Simulation::RefuseDeadlock(SimThread& client, SimThread& waits_for) {
-  const std::vector<ThreadId> cycle = FindCycle(client.id(), waits_for.id(), [&](ThreadId id) {
-    SimThread* next = ExclusivelyWaitsFor(*FindThread(id));
-    return next == nullptr ? ThreadId::kNone : next->id();
-  });
+  const std::vector<SimThread*> cycle = FindCycle(
+      &client, &waits_for, [](SimThread* thread) { return ExclusivelyWaitsFor(*thread); });
   if (cycle.empty()) return absl::OkStatus();
   return MakeError(Error::kWouldDeadlock, absl::StrCat("would deadlock: ", DescribeCycle(cycle)));
 }
@@ -190,14 +185,14 @@ SimThread* Simulation::ExclusivelyWaitsFor(const SimThread& thread) {
   }
 }
 
-std::string Simulation::NameOf(const SimThread& thread) const {
+std::string Simulation::NameOf(const SimThread& thread) {
   return absl::StrCat(thread.process.birth.name, "/", thread.name);
 }
 
-std::string Simulation::DescribeCycle(const std::vector<ThreadId>& cycle) {
+std::string Simulation::DescribeCycle(const std::vector<SimThread*>& cycle) {
   std::string text;
-  for (ThreadId id : cycle) absl::StrAppend(&text, NameOf(*FindThread(id)), " -> ");
-  return absl::StrCat(text, NameOf(*FindThread(cycle.front())));
+  for (const SimThread* thread : cycle) absl::StrAppend(&text, NameOf(*thread), " -> ");
+  return absl::StrCat(text, NameOf(*cycle.front()));
 }
 
 }  // namespace parley::sim

@@ -33,11 +33,12 @@ struct SimThread;
 using ListHook =
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
-// What a send carries while its client is blocked. Spans are of the client's memory.
+// What a send carries while its client is blocked. `arguments` and its spans are of the client's
+// memory, in frames that stay while it is blocked.
 struct SendInFlight {
   uint64_t serial = 0;  // 0: no send in flight
   Connection* connection = nullptr;
-  SendArguments arguments;
+  const SendArguments* arguments = nullptr;
   uint64_t request_bytes = 0;
   uint64_t reply_room = 0;
   int64_t sent_at_ns = 0;

@@ -29,10 +29,7 @@ absl::Status Simulation::OfferPulse(SimChannel& channel, PulseSource source, con
 
 void Simulation::OfferKernelPulse(SimChannel& channel, KernelPulse code, uint64_t value,
                                   int priority) {
-  PulseInfo pulse;
-  pulse.code = static_cast<uint8_t>(code);
-  pulse.value = value;
-  pulse.priority = priority;
+  const PulseInfo pulse = {static_cast<uint8_t>(code), value, priority, 1, 0};
   OfferPulse(channel, {}, pulse, PulseTable::kNoQuota).IgnoreError();  // no quota: always taken
 }
 
@@ -71,10 +68,7 @@ void Simulation::OnUserTimer(UserTimer& timer) {
     timer.next_ns += timer.period_ns;
     scheduler_.timers().Arm(timer.timer, due_ns);
   }
-  PulseInfo pulse;
-  pulse.code = timer.pulse.code;
-  pulse.value = timer.pulse.value;
-  pulse.priority = timer.pulse.priority;
+  const PulseInfo pulse = {timer.pulse.code, timer.pulse.value, timer.pulse.priority, 1, 0};
   OfferPulse(*timer.channel, {PulseSource::Kind::kTimer, timer.number}, pulse, PulseTable::kNoQuota)
       .IgnoreError();  // no quota: always taken
 }

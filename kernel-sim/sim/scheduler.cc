@@ -76,8 +76,7 @@ void Scheduler::Preempt(ScheduledThread& thread, bool to_head) {
 
 // The CPU that the next ready thread should get: an idle one, else one that runs the lowest
 // priority.
-int Scheduler::CheapestCpu() {
-  if (running_.size() == 1) return 0;
+int Scheduler::CheapestOfSeveral() {
   auto cost = [&](size_t cpu) { return running_[cpu] == nullptr ? 0 : running_[cpu]->effective(); };
   int lowest = kPriorityLevels;
   for (size_t cpu = 0; cpu < running_.size(); ++cpu) lowest = std::min(lowest, cost(cpu));
@@ -114,7 +113,7 @@ void Scheduler::MoveChanged() {
       ready_.Remove(thread.ready_node_);
       ready_.PushBack(thread.ready_node_, thread.effective());
     }
-    client_.OnPriorityChanged(thread);
+    if (watched_) client_.OnPriorityChanged(thread);
   }
   inheritance_.ClearChanged();
 }
@@ -132,21 +131,6 @@ void Scheduler::Retire(ScheduledThread& thread) {
   if (thread.ready_node_.queued()) ready_.Remove(thread.ready_node_);
   timers_.Disarm(thread.replenish_timer_);
   SetState(thread, ThreadState::kDead);
-}
-
-void Scheduler::SwitchTo(Fiber& to) {
-  Fiber& from = *active_fiber_;
-  active_fiber_ = &to;
-  ++switches_;
-  Fiber::Switch(from, to);
-}
-
-void Scheduler::Dispatch() {
-  ScheduledThread* const mine = current_;
-  ScheduledThread* const next = PickNext();
-  if (next == mine) return;
-  current_ = next;
-  SwitchTo(next == nullptr ? host_fiber_ : next->fiber());
 }
 
 void Scheduler::LeaveForGood() {

@@ -49,6 +49,7 @@ class SchedulerClient {
  public:
   virtual ~SchedulerClient() = default;
   virtual void OnTimer(Timer& timer) = 0;  // any but those of P7
+  // Only while watched.
   virtual void OnStateChanged(ScheduledThread& thread) = 0;
   virtual void OnPriorityChanged(ScheduledThread& thread) = 0;
 };
@@ -102,6 +103,7 @@ class Scheduler {
   ScheduledThread* current() const { return current_; }
   uint64_t switches() const { return switches_; }
   Fiber& host_fiber() { return host_fiber_; }
+  void SetWatched(bool watched) { watched_ = watched; }
 
   // From the host's stack: runs threads until Stop(), or until nothing can happen any more
   // (idle()), or until time would pass `limit_ns`.
@@ -171,18 +173,31 @@ class Scheduler {
   bool AnotherCpuComesFirst(int64_t until_ns) const;
   void SetState(ScheduledThread& thread, ThreadState state) {
     thread.SetState(state);
-    client_.OnStateChanged(thread);
+    if (watched_) client_.OnStateChanged(thread);
   }
   void MoveChanged();
   void Balance();
-  int CheapestCpu();
+  int CheapestCpu() { return running_.size() == 1 ? 0 : CheapestOfSeveral(); }
+  int CheapestOfSeveral();
   void EnterCpu(ScheduledThread& thread, int cpu);
   void LeaveCpu(ScheduledThread& thread);
   void Preempt(ScheduledThread& thread, bool to_head);
-  void Dispatch();
+  // Leaves the CPU to the next thread; returns when this one is next. Inline as Fiber::Switch is.
+  void Dispatch() {
+    ScheduledThread* const mine = current_;
+    ScheduledThread* const next = PickNext();
+    if (next == mine) return;
+    current_ = next;
+    SwitchTo(next == nullptr ? host_fiber_ : next->fiber());
+  }
   ScheduledThread* PickNext();
   ScheduledThread* ChooseStep();
-  void SwitchTo(Fiber& to);
+  void SwitchTo(Fiber& to) {
+    Fiber& from = *active_fiber_;
+    active_fiber_ = &to;
+    ++switches_;
+    Fiber::Switch(from, to);
+  }
   void Fire(Timer& timer);
 
   void Account(ScheduledThread& thread);
@@ -208,6 +223,7 @@ class Scheduler {
   int64_t now_ns_ = 0;
   int64_t limit_ns_ = kNever;
   uint64_t switches_ = 0;
+  bool watched_ = false;
   bool stopped_ = false;
   bool idle_ = false;
   bool limit_reached_ = false;

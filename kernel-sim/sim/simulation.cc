@@ -59,8 +59,14 @@ Simulation::Simulation(const SimulationOptions& options, std::vector<Program> pr
       chooser_(options.choices),
       scheduler_(options.cpus, chooser_, inheritance_, *this),
       stacks_(options.stack_bytes),
-      telling_(options.trace != nullptr || options.hash_trace),
-      token_source_(options.seed) {}
+      token_source_(options.seed) {
+  SetTelling(options.trace != nullptr || options.hash_trace);
+}
+
+void Simulation::SetTelling(bool telling) {
+  telling_ = telling;
+  scheduler_.SetWatched(telling);
+}
 
 Simulation::~Simulation() {
   for (auto& process : processes_) {
@@ -109,7 +115,7 @@ RunReport Simulation::Run() {
   report_.end_ns = now();
   if (scheduler_.idle() && foreground_ > 0) ReportDeadlock();
   FillReport();
-  telling_ = false;
+  SetTelling(false);
   EndServices();
   ReapFibers();
   trap_ = nullptr;
@@ -137,20 +143,9 @@ Process* Simulation::FindProcess(ProcessId id) {
   return processes_[index].get();
 }
 
-SimThread* Simulation::FindThread(ThreadId id) {
-  auto found = threads_.find(id);
-  return found == threads_.end() ? nullptr : found->second;
-}
-
 void Simulation::BeginWait(SimThread& thread, ThreadState state, int64_t deadline_ns) {
   scheduler_.BeginBlock(thread, state);
   if (deadline_ns != kNever) scheduler_.timers().Arm(thread.deadline, deadline_ns);
-}
-
-absl::Status Simulation::EndWait(SimThread& thread) {
-  scheduler_.FinishBlock();
-  if (thread.state() == ThreadState::kDead) return CallAfterDeath(thread);
-  return std::move(thread.wake_status);
 }
 
 void Simulation::Wake(SimThread& thread, absl::Status status) {

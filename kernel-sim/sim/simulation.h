@@ -54,12 +54,15 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   uint64_t NextNumber() { return next_number_++; }
   Token NextToken();
   Process* FindProcess(ProcessId id);  // null when it never was or has ended
-  SimThread* FindThread(ThreadId id);
-  std::string NameOf(const SimThread& thread) const;
+  static std::string NameOf(const SimThread& thread);
 
   // Blocking. Between BeginWait and EndWait the caller sets up what the current thread waits for.
   void BeginWait(SimThread& thread, ThreadState state, int64_t deadline_ns);
-  absl::Status EndWait(SimThread& thread);
+  absl::Status EndWait(SimThread& thread) {
+    scheduler_.FinishBlock();
+    if (thread.state() == ThreadState::kDead) return CallAfterDeath(thread);
+    return std::move(thread.wake_status);
+  }
   void Wake(SimThread& thread, absl::Status status);
   // D5: makes a blocked thread leave with `error`, as at its deadline.
   void Leave(SimThread& thread, Error error);
@@ -106,7 +109,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   CopyOutcome CopyRequest(const SimThread& client, MutableParts buffer, uint64_t& copied);
   // `server`, in Receive, gets the message of `client`, which is blocked in REPLY.
   void Deliver(SimThread& server, SimThread& client, uint64_t copied, ReceiveResult& result);
-  MessageInfo InfoOf(const SimThread& client) const;
+  static void FillInfo(const SimThread& client, MessageInfo& info);
   // Ends the send of a blocked client, one way or the other; it becomes READY.
   void FinishSend(SimThread& client, absl::Status status);
   // The client wants to leave (D2, D3, D5).
@@ -146,10 +149,10 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   // SchedulerClient.
   void OnTimer(Timer& timer) override;
   void OnStateChanged(ScheduledThread& thread) override {
-    if (telling_) TellState(static_cast<SimThread&>(thread));
+    TellState(static_cast<SimThread&>(thread));
   }
   void OnPriorityChanged(ScheduledThread& thread) override {
-    if (telling_) TellPriority(static_cast<SimThread&>(thread));
+    TellPriority(static_cast<SimThread&>(thread));
   }
   // TrapHandler.
   Answer OnFault(void* address, bool write) override;
@@ -157,6 +160,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
 
   void OnDeadline(SimThread& thread);
   void OnUserTimer(UserTimer& timer);
+  void SetTelling(bool telling);
   static void FiberMain(void* thread);
   void RunProgram(SimThread& thread);
   void EndThread(SimThread& thread);
@@ -173,8 +177,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void EndServices();
   void AbandonSend(SimThread& client, Error error);
   void RecordResponse(const SimThread& client);
-  SimThread* ExclusivelyWaitsFor(const SimThread& thread);
-  std::string DescribeCycle(const std::vector<ThreadId>& cycle);
+  static SimThread* ExclusivelyWaitsFor(const SimThread& thread);
+  static std::string DescribeCycle(const std::vector<SimThread*>& cycle);
   void WithdrawUnblockPulse(const SendInFlight& send);
   void ForgetIfUnused(Connection& connection);
   void EndRegionIfUnused(Region& region);
@@ -221,13 +225,12 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   StackPool stacks_;
   Arena arena_;
   MemoryMap memory_;
-  bool telling_;
+  bool telling_ = false;
   RunReport report_;
   std::array<ResponseReport, kPriorityLevels> responses_;
 
   std::vector<std::unique_ptr<SimThread>> slots_;
   std::vector<uint32_t> free_slots_;
-  absl::flat_hash_map<ThreadId, SimThread*> threads_;
   std::vector<SimThread*> over_;                     // their stacks can be reused
   std::vector<std::unique_ptr<Process>> processes_;  // in order of ProcessId, from 1
   absl::flat_hash_map<uint64_t, std::unique_ptr<SimChannel>> channels_;

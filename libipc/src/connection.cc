@@ -9,6 +9,10 @@
 namespace ipc {
 namespace {
 
+int64_t ToNs(absl::Duration grace) {
+  return grace == absl::InfiniteDuration() ? parley::kNever : absl::ToInt64Nanoseconds(grace);
+}
+
 parley::ConnectionHandle Handle(uint32_t handle) { return parley::ConnectionHandle{handle}; }
 
 }  // namespace
@@ -35,26 +39,21 @@ Connection::~Connection() {
   if (!capability_.is_null()) kernel_->TokenRevoke(ToKernel(capability_)).IgnoreError();
 }
 
-absl::StatusOr<uint64_t> Connection::Send(ConstBytes request, MutableBytes reply,
-                                          const CallOptions& options) const {
-  return SendParts(absl::MakeConstSpan(&request, 1), absl::MakeConstSpan(&reply, 1), options);
-}
-
 absl::StatusOr<uint64_t> Connection::SendParts(ConstParts request, MutableParts reply,
                                                const CallOptions& options) const {
+  parley::SendArguments arguments = {.request = request,
+                                     .reply = reply,
+                                     .regions = {},
+                                     .deadline_ns = Resolve(*kernel_, options.deadline),
+                                     .grace_ns = ToNs(options.grace)};
   absl::InlinedVector<parley::RegionReference, 2> regions;
-  for (const RegionReference& region : options.regions) {
-    regions.push_back({parley::RegionHandle{region.region}, region.offset, region.length,
-                       static_cast<parley::Direction>(region.direction)});
+  if (!options.regions.empty()) {
+    for (const RegionReference& region : options.regions) {
+      regions.push_back({parley::RegionHandle{region.region}, region.offset, region.length,
+                         static_cast<parley::Direction>(region.direction)});
+    }
+    arguments.regions = regions;
   }
-  parley::SendArguments arguments;
-  arguments.request = request;
-  arguments.reply = reply;
-  arguments.regions = regions;
-  arguments.deadline_ns = Resolve(*kernel_, options.deadline);
-  arguments.grace_ns = options.grace == absl::InfiniteDuration()
-                           ? parley::kNever
-                           : absl::ToInt64Nanoseconds(options.grace);
   absl::StatusOr<parley::SendResult> sent = kernel_->Send(Handle(handle_), arguments);
   if (!sent.ok()) return parley::Annotate(sent.status(), name_);
   return sent->reply_bytes;

@@ -60,10 +60,6 @@ absl::Status Message::RefuseType(const MessageHeader& wanted, size_t size) {
   return error;
 }
 
-absl::StatusOr<uint64_t> Message::Reply(ConstBytes reply) {
-  return ReplyParts(absl::MakeConstSpan(&reply, 1));
-}
-
 absl::StatusOr<uint64_t> Message::ReplyParts(ConstParts reply) {
   absl::StatusOr<uint64_t> taken = kernel_->Reply({slot_, serial_}, reply);
   if (taken.ok() || ErrorOf(taken.status()) != Error::kBadAddress) serial_ = 0;

@@ -16,7 +16,7 @@ class ChannelTestAccess {
  public:
   static void MiscountMessages(Channel& channel, int level) { ++channel.message_counts_[level]; }
   static void HideMessages(Channel& channel, int level) {
-    channel.message_bitmap_[level / 64] &= ~(uint64_t{1} << (level % 64));
+    channel.message_levels_.Remove(level);
   }
   static void ListTwice(Channel& channel) { channel.servers_.push_back(channel.servers_.front()); }
 };

@@ -44,7 +44,9 @@ class [[nodiscard]] Connection {
   // kInvalidArgument (more than 1 GiB, 1024 parts or 16 regions), kLeaseEnded and kNotPermitted (of
   // a region), kBadAddress.
   absl::StatusOr<uint64_t> Send(ConstBytes request, MutableBytes reply,
-                                const CallOptions& options = {}) const;
+                                const CallOptions& options = {}) const {
+    return SendParts(absl::MakeConstSpan(&request, 1), absl::MakeConstSpan(&reply, 1), options);
+  }
   absl::StatusOr<uint64_t> SendParts(ConstParts request, MutableParts reply,
                                      const CallOptions& options = {}) const;
 

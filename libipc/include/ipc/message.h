@@ -100,7 +100,9 @@ class [[nodiscard]] Message {
   // S1, S4: ends the client's wait; never blocks. Returns how many bytes the client took (S2). The
   // message is over, whatever is returned but kBadAddress. kMessageGone (D3), kInvalidArgument:
   // more than 1 GiB.
-  absl::StatusOr<uint64_t> Reply(ConstBytes reply);
+  absl::StatusOr<uint64_t> Reply(ConstBytes reply) {
+    return ReplyParts(absl::MakeConstSpan(&reply, 1));
+  }
   absl::StatusOr<uint64_t> ReplyParts(ConstParts reply);
   Answered Reply() { return Reply(ConstBytes()).status(); }
   template <TypedMessage T>
