@@ -30,6 +30,11 @@ uint64_t TotalBytes(const Parts& parts) {
 template <typename Copy, typename SourceParts>
 uint64_t CopyParts(MutableParts destination, uint64_t destination_offset, const SourceParts& source,
                    uint64_t source_offset, Copy copy) {
+  if (destination.size() == 1 && source.size() == 1 && destination_offset == 0 &&
+      source_offset == 0) {  // the usual case
+    const uint64_t run = std::min<uint64_t>(source[0].size(), destination[0].size());
+    return run > 0 && copy(destination[0].data(), source[0].data(), run) ? run : 0;
+  }
   uint64_t copied = 0;
   size_t from = 0, to = 0;
   while (from < source.size() && to < destination.size()) {

@@ -1,9 +1,10 @@
-// A set of priority levels that knows its highest at once.
+// A set of priority levels that knows its highest.
 //
-// Invariant: bit W of `words_in_use_` is set exactly when word W is not 0.
+// Invariant: `highest_` is the highest level whose bit is set, -1 without one.
 #ifndef PARLEY_KERNEL_SIM_CORE_LEVEL_SET_H_
 #define PARLEY_KERNEL_SIM_CORE_LEVEL_SET_H_
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -16,27 +17,29 @@ class LevelSet {
  public:
   void Add(int level) {
     words_[Word(level)] |= Bit(level);
-    words_in_use_ |= 1u << Word(level);
+    highest_ = std::max(highest_, level);
   }
   void Remove(int level) {
-    uint64_t& word = words_[Word(level)];
-    word &= ~Bit(level);
-    if (word == 0) words_in_use_ &= ~(1u << Word(level));
+    words_[Word(level)] &= ~Bit(level);
+    if (level == highest_) highest_ = FindBelow(level);
   }
   bool Contains(int level) const { return (words_[Word(level)] & Bit(level)) != 0; }
   // -1 when empty.
-  int Highest() const {
-    if (words_in_use_ == 0) return -1;
-    const int word = std::bit_width(words_in_use_) - 1;
-    return word * 64 + static_cast<int>(std::bit_width(words_[word])) - 1;
-  }
+  int Highest() const { return highest_; }
 
  private:
-  static constexpr unsigned Word(int level) { return static_cast<unsigned>(level) / 64; }
-  static constexpr uint64_t Bit(int level) { return uint64_t{1} << (static_cast<unsigned>(level) % 64); }
+  static constexpr size_t Word(int level) { return static_cast<size_t>(level) / 64; }
+  static constexpr uint64_t Bit(int level) { return uint64_t{1} << (level % 64); }
+  // No level above `level` is set.
+  int FindBelow(int level) const {
+    for (int word = level / 64; word >= 0; --word) {
+      if (words_[word] != 0) return word * 64 + 63 - std::countl_zero(words_[word]);
+    }
+    return -1;
+  }
 
   std::array<uint64_t, kPriorityLevels / 64> words_ = {};
-  uint32_t words_in_use_ = 0;
+  int highest_ = -1;
 };
 
 }  // namespace parley

@@ -59,18 +59,20 @@ void Inheritance::Commit(Thread& thread, int effective) {
   changed_.push_back(&thread);
 }
 
-void Inheritance::Reevaluate(Thread& first) {
-  const int next = Evaluate(first);
-  if (!first.has_dependents()) {  // the usual case
-    if (next != first.effective_) Commit(first, next);
-    return;
-  }
-  if (next <= first.effective_) {
+void Inheritance::Reevaluate(Thread& thread) {
+  const int level = Evaluate(thread);
+  if (level <= thread.effective_ && thread.has_dependents()) {
     std::vector<Thread*> reached;
-    if (Reach(first, reached)) return Settle(reached);
-    if (next == first.effective_) return;
+    if (Reach(thread, reached)) return Settle(reached);
   }
-  work_.push_back(&first);
+  if (level != thread.effective_) Change(thread, level);
+}
+
+// `first` goes to `first_level`, and whatever depends on it follows.
+void Inheritance::Change(Thread& first, int first_level) {
+  Commit(first, first_level);
+  if (!first.has_dependents()) return;  // the usual case
+  ForEachDependent(first, [&](Thread& dependent) { work_.push_back(&dependent); });
   while (!work_.empty()) {
     Thread& thread = *work_.back();
     work_.pop_back();
@@ -176,7 +178,7 @@ void Inheritance::Settle(const std::vector<Thread*>& threads) {
 void Inheritance::RaiseServers(Channel& channel, int level) {
   if (channel.fixed_priority()) return;
   for (Thread* server : channel.servers()) {
-    if (server->effective_ < level) Reevaluate(*server);
+    if (server->effective_ < level) Change(*server, level);  // the new term is the highest
   }
 }
 

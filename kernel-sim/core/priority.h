@@ -83,6 +83,7 @@ class Inheritance {
   template <typename Visit>
   static void ForEachDependent(const Thread& thread, Visit visit);
   void Reevaluate(Thread& thread);
+  void Change(Thread& thread, int level);
   void BeginToServe(Thread& thread, Channel& channel);
   void DropCurrent(Thread& server);
   void RaiseServers(Channel& channel, int level);

@@ -97,6 +97,8 @@ class Calls final : public Kernel {
   // Every call begins with one of these. Enter may throw ProcessEnded; EnterQuietly, for calls that
   // destructors make, says false instead.
   absl::Status Enter();
+  absl::Status EnterInVain(SimThread& thread);
+  absl::Status EnterSlowly(SimThread& thread, int64_t cost_ns);
   bool EnterQuietly() noexcept;
   absl::Status EnterFromDestructor() noexcept;  // EnterQuietly, for calls that say what went wrong
   // Ends a call that may have woken somebody.

@@ -9,11 +9,23 @@ constexpr uint32_t kJitterSteps = 8;  // how finely jitter is chosen
 }
 
 absl::Status Calls::Enter() {
-  if (sim_.forked()) return Refuse(Error::kForked);
   SimThread& thread = sim_.current();
-  if (thread.state() == ThreadState::kDead) return sim_.CallAfterDeath(thread);
+  if (sim_.forked() || thread.state() == ThreadState::kDead) return EnterInVain(thread);
   sim_.CountCall();
-  sim_.scheduler().Charge(sim_.options().call_cost_ns + std::exchange(thread.owed_ns, 0));
+  const int64_t cost_ns = sim_.options().call_cost_ns + std::exchange(thread.owed_ns, 0);
+  if (!process_.faults.empty() || !sim_.scheduler().TryCharge(cost_ns)) {
+    return EnterSlowly(thread, cost_ns);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Calls::EnterInVain(SimThread& thread) {
+  return sim_.forked() ? Refuse(Error::kForked) : sim_.CallAfterDeath(thread);
+}
+
+// Others run meanwhile, or a fault may strike.
+absl::Status Calls::EnterSlowly(SimThread& thread, int64_t cost_ns) {
+  sim_.scheduler().Charge(cost_ns);
   if (!process_.faults.empty() && !process_.ended) sim_.ApplyFaults(process_);
   if (thread.state() == ThreadState::kDead) return sim_.CallAfterDeath(thread);
   return absl::OkStatus();

@@ -156,8 +156,10 @@ void Scheduler::RunToEnd(ScheduledThread& thread) {
   current_ = mine;
 }
 
+void Scheduler::WaitForTurn() { Dispatch(); }
+
 // The next thread to execute, null to leave the run. Fires timers on the way.
-ScheduledThread* Scheduler::PickNext() {
+ScheduledThread* Scheduler::PickAmongAll() {
   for (;;) {
     // A timer has killed the very thread on whose fiber we are: it has to unwind first.
     if (current_ != nullptr && current_->state() == ThreadState::kDead) return current_;

@@ -112,15 +112,19 @@ class Scheduler {
   bool idle() const { return idle_; }
   bool limit_reached() const { return limit_reached_; }
 
+  // The current thread works for `ns`, if it is plain that nothing happens meanwhile: then true.
+  bool TryCharge(int64_t ns) {
+    const int64_t until_ns = now_ns_ + ns;
+    if (running_.size() > 1 || timers_.NextDue() <= until_ns) return false;
+    current_->resume_ns_ = now_ns_ = until_ns;
+    return true;
+  }
   // The current thread works for `ns`; others may run meanwhile, or first.
   void Charge(int64_t ns) {
     ScheduledThread& thread = *current_;
     thread.resume_ns_ = now_ns_ + ns;
-    if (SomethingComesFirst(thread.resume_ns_)) {
-      Dispatch();
-    } else {
-      now_ns_ = thread.resume_ns_;
-    }
+    if (SomethingComesFirst(thread.resume_ns_)) return WaitForTurn();
+    now_ns_ = thread.resume_ns_;
   }
   // The current thread, RUNNING, leaves its CPU for a blocked state. Whom this wakes is made ready
   // before FinishBlock, which returns when the thread runs again.
@@ -166,6 +170,7 @@ class Scheduler {
   void CheckInvariants() const;
 
  private:
+  void WaitForTurn();
   bool SomethingComesFirst(int64_t until_ns) const {
     if (timers_.NextDue() <= until_ns) return true;
     return running_.size() > 1 && AnotherCpuComesFirst(until_ns);
@@ -190,7 +195,16 @@ class Scheduler {
     current_ = next;
     SwitchTo(next == nullptr ? host_fiber_ : next->fiber());
   }
-  ScheduledThread* PickNext();
+  ScheduledThread* PickNext() {
+    // The usual case on one CPU: nothing comes before its thread, which goes on.
+    ScheduledThread* const only = running_.size() == 1 ? running_[0] : nullptr;
+    if (only != nullptr && only->resume_ns_ <= now_ns_ && timers_.NextDue() > now_ns_ &&
+        !stopped_ && (current_ == nullptr || current_->state() != ThreadState::kDead)) {
+      return only;
+    }
+    return PickAmongAll();
+  }
+  ScheduledThread* PickAmongAll();
   ScheduledThread* ChooseStep();
   void SwitchTo(Fiber& to) {
     Fiber& from = *active_fiber_;
