@@ -88,10 +88,9 @@ absl::StatusOr<ConnectionHandle> Calls::Connect(const Token& token, ChannelHandl
   }
   if (process_.connections.full()) return Refuse(Error::kQuotaExhausted);
   SimChannel& channel = *sim_.FindChannel((*capability)->object.id);
-  Connection& connection = sim_.MakeConnection(process_, channel);
+  Connection& connection = sim_.MakeConnection(process_, channel, (*capability)->id);
   connection.badge = (*capability)->extent.badge;
   connection.ceiling = (*capability)->extent.ceiling;
-  connection.capability = (*capability)->id;
   connection.death_channel = death_channel;
   connection.death_cookie = cookie;
   return process_.connections.Add(&connection);

@@ -130,6 +130,7 @@ absl::Status Calls::Submit(SimThread& client) {
   send.priority_at_send = static_cast<uint8_t>(std::min<int>(client.effective(), send.ceiling));
   ++send.connection->sends_in_flight;
   ++process_.report.messages_sent;
+  if (!send.leases.empty()) sim_.LendFrom(client);
   for (Lease& lease : send.leases) {
     ++lease.region->leases;
     process_.report.bytes_leased += lease.length;

@@ -86,9 +86,9 @@ absl::StatusOr<TimerHandle> Calls::TimerCreate(ChannelHandle channel_handle,
   if (channel == nullptr) return Refuse(Error::kBadHandle);
   if (absl::Status valid = DecodePulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
   if (process_.timers.full()) return Refuse(Error::kQuotaExhausted);
-  process_.timer_records.push_back(std::make_unique<UserTimer>(channel, pulse));
-  process_.timer_records.back()->number = sim_.NextNumber();
-  return process_.timers.Add(process_.timer_records.back().get());
+  auto record = std::make_unique<UserTimer>(channel, pulse);
+  record->number = sim_.NextNumber();
+  return process_.timers.Add(process_.timer_records.insert(std::move(record)).first->get());
 }
 
 absl::Status Calls::TimerArm(TimerHandle handle, int64_t first_ns, int64_t period_ns) {
@@ -110,7 +110,7 @@ void Calls::TimerDestroy(TimerHandle handle) noexcept {
   UserTimer* timer = process_.timers.Remove(handle);
   if (timer == nullptr) return;
   sim_.scheduler().timers().Disarm(timer->timer);
-  std::erase_if(process_.timer_records, [&](const auto& record) { return record.get() == timer; });
+  process_.timer_records.erase(process_.timer_records.find(timer));
 }
 
 }  // namespace parley::sim

@@ -9,8 +9,8 @@ namespace parley::sim {
 absl::StatusOr<MutexHandle> Calls::MutexCreate() {
   PARLEY_ENTER();
   if (process_.mutexes.full()) return Refuse(Error::kQuotaExhausted);
-  process_.mutex_records.push_back(std::make_unique<SimMutex>());
-  return process_.mutexes.Add(process_.mutex_records.back().get());
+  return process_.mutexes.Add(
+      process_.mutex_records.insert(std::make_unique<SimMutex>()).first->get());
 }
 
 // The mutex is taken: waits until it is handed over.
@@ -69,15 +69,15 @@ void Calls::MutexDestroy(MutexHandle handle) noexcept {
   SimMutex* mutex = process_.mutexes.Remove(handle);
   if (mutex == nullptr) return;
   if (mutex->owner != nullptr) sim_.AbandonMutex(*mutex);
-  std::erase_if(process_.mutex_records, [&](const auto& record) { return record.get() == mutex; });
+  process_.mutex_records.erase(process_.mutex_records.find(mutex));
   Leave();
 }
 
 absl::StatusOr<CondVarHandle> Calls::CondVarCreate() {
   PARLEY_ENTER();
   if (process_.conditions.full()) return Refuse(Error::kQuotaExhausted);
-  process_.condition_records.push_back(std::make_unique<CondVar>());
-  return process_.conditions.Add(process_.condition_records.back().get());
+  return process_.conditions.Add(
+      process_.condition_records.insert(std::make_unique<CondVar>()).first->get());
 }
 
 absl::Status Calls::CondVarWait(CondVarHandle handle, MutexHandle mutex_handle,
@@ -121,8 +121,7 @@ void Calls::CondVarDestroy(CondVarHandle handle) noexcept {
     condition->waiters.Remove(*node);
     sim_.Relock(*static_cast<SimThread::ConditionNode*>(node)->thread, Refuse(Error::kBadHandle));
   }
-  std::erase_if(process_.condition_records,
-                [&](const auto& record) { return record.get() == condition; });
+  process_.condition_records.erase(process_.condition_records.find(condition));
   Leave();
 }
 

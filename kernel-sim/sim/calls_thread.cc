@@ -117,7 +117,7 @@ absl::StatusOr<ChildHandle> Calls::ProcessSpawn(std::string_view program,
   if (!child.ok()) return child.status();
   sim_.Adopt(**child, process_);
   const ChildHandle handle = process_.children.Add(*child);
-  sim_.StartThread(*(*child)->threads[0]);
+  sim_.StartThread((*child)->threads.front());
   Leave();
   return handle;
 }

@@ -20,16 +20,17 @@ SimChannel* Simulation::FindChannel(uint64_t id) {
   return found == channels_.end() ? nullptr : found->second.get();
 }
 
-Connection& Simulation::MakeConnection(Process& client, SimChannel& channel) {
-  auto made = std::make_unique<Connection>();
-  Connection& connection = *made;
-  connections_[&connection] = std::move(made);
+Connection& Simulation::MakeConnection(Process& client, SimChannel& channel,
+                                       CapabilityId capability) {
+  Connection& connection = **connections_.insert(std::make_unique<Connection>()).first;
   connection.client = &client;
   connection.channel = &channel;
   connection.id = channel.next_connection_id++;
   connection.number = NextNumber();
   channel.connections.insert(&connection);
   ++channel.client_processes[client.id];
+  connection.capability = capability;
+  if (capability != CapabilityId::kNone) connections_by_capability_.Add(capability, connection);
   return connection;
 }
 
@@ -104,7 +105,8 @@ void Simulation::ForgetIfUnused(Connection& connection) {
       }
     }
   }
-  connections_.erase(&connection);
+  connections_by_capability_.Remove(connection.capability, connection);
+  connections_.erase(connections_.find(&connection));
 }
 
 CapabilityId Simulation::MakeEvent(SimChannel& channel, const PulseSpec& pulse, bool any_value) {
@@ -134,12 +136,13 @@ SimEvent* Simulation::FindEvent(uint64_t number) {
 // R7. Connections, mappings and leases that rest on a dead capability are dead; sends in flight go
 // on.
 void Simulation::EndCapabilities(const std::vector<CapabilityId>& killed) {
-  if (killed.empty()) return;
-  const absl::flat_hash_set<CapabilityId> dead(killed.begin(), killed.end());
-  for (auto& [connection, record] : connections_) {
-    if (dead.contains(connection->capability)) connection->revoked = true;
+  for (CapabilityId capability : killed) {
+    for (Connection* connection : connections_by_capability_.Take(capability)) {
+      connection->revoked = true;
+    }
+    for (RegionMapping* mapping : grants_by_capability_.Take(capability)) RevokeGrant(*mapping);
   }
-  RevokeMappings(dead);
+  if (!killed.empty() && !lessors_.empty()) EndLeasesOf({killed.begin(), killed.end()});
 }
 
 }  // namespace parley::sim

@@ -126,11 +126,9 @@ Fiber::Fiber() : host_exceptions_(HostExceptions()) {
 }
 
 Fiber::Fiber(Stack stack, void (*entry)(void*), void* argument)
-    : stack_(stack),
-      entry_(entry),
-      argument_(argument),
-      host_exceptions_(HostExceptions()) {
-  context_ = boost::context::detail::make_fcontext(stack.bottom + stack.size, stack.size, Entry::Run);
+    : stack_(stack), entry_(entry), argument_(argument), host_exceptions_(HostExceptions()) {
+  context_ =
+      boost::context::detail::make_fcontext(stack.bottom + stack.size, stack.size, Entry::Run);
 #ifdef PARLEY_TSAN
   tsan_fiber_ = __tsan_create_fiber(0);
   owns_tsan_fiber_ = true;

@@ -1,8 +1,8 @@
 // Fibers: the stacks that simulated threads run on, and the switch between two of them.
 //
 // One host thread drives all fibers of a simulation, the one that made the first of them. A switch
-// saves what the C++ runtime keeps per host thread about exceptions in flight, and tells the address
-// and thread sanitizers where it goes.
+// saves what the C++ runtime keeps per host thread about exceptions in flight, and tells the
+// address and thread sanitizers where it goes.
 //
 // Invariants:
 //   1. Exactly one fiber of a host thread is running; only it may call Switch, as `from`.

@@ -100,7 +100,8 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
 // N5: the first connection of every process but the name server itself.
 void Simulation::ConnectToNames(Process& process) {
   if (&name_channel_->process == &process) return;
-  process.birth.name_service = process.connections.Add(&MakeConnection(process, *name_channel_));
+  process.birth.name_service =
+      process.connections.Add(&MakeConnection(process, *name_channel_, CapabilityId::kNone));
 }
 
 absl::StatusOr<SimThread*> Simulation::MakeThread(Process& process, const Scheduling& scheduling,
@@ -126,7 +127,7 @@ absl::StatusOr<SimThread*> Simulation::MakeThread(Process& process, const Schedu
   thread.argument = argument;
   thread.stack = *stack;
   thread.GiveFiber(std::make_unique<Fiber>(*stack, FiberMain, &thread));
-  process.threads.push_back(&thread);
+  process.threads.push_back(thread);
   ++process.fibers;
   return &thread;
 }
@@ -274,7 +275,7 @@ void Simulation::EndThread(SimThread& thread) {
   while (!Inheritance::OwnedBy(thread).empty()) AbandonMutex(*Inheritance::OwnedBy(thread).back());
   scheduler_.Retire(thread);
   thread.process.report.cpu_ns += thread.cpu_ns();
-  std::erase(thread.process.threads, &thread);
+  thread.process_hook.unlink();
   for (SimThread* joiner : std::exchange(thread.joiners, {})) {
     joiner->joining = nullptr;
     Wake(*joiner, absl::OkStatus());
@@ -300,7 +301,7 @@ void Simulation::EndProcess(Process& process, ExitStatus exit) {
   if (process.ended) return;
   process.ended = true;
   process.exit = std::move(exit);
-  std::vector<SimThread*> threads = process.threads;
+  const std::vector<SimThread*> threads = ThreadsOf(process);
   for (SimThread* thread : threads) EndThread(*thread);
   std::vector<SimChannel*> channels;
   process.channels.ForEach([&](SimChannel& channel) { channels.push_back(&channel); });
@@ -338,7 +339,7 @@ void Simulation::Unwind(SimThread& thread) {
 }
 
 void Simulation::EndOtherThreads(SimThread& survivor) {
-  std::vector<SimThread*> others = survivor.process.threads;
+  std::vector<SimThread*> others = ThreadsOf(survivor.process);
   std::erase(others, &survivor);
   for (SimThread* thread : others) EndThread(*thread);
   for (SimThread* thread : others) Unwind(*thread);

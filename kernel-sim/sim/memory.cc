@@ -11,10 +11,18 @@ absl::StatusOr<RegionMapping*> MemoryMap::Map(Arena& arena, Process& process, Pr
   const uint64_t arena_offset = region.arena_offset + offset;
   auto address = arena.Map(arena_offset, bytes, rights);
   if (!address.ok()) return address.status();
-  memory.mappings.push_back(std::make_unique<RegionMapping>());
-  RegionMapping& mapping = *memory.mappings.back();
+  if (memory.unmapped.empty()) {
+    memory.mappings.push_back(std::make_unique<RegionMapping>());
+    memory.unmapped.push_back(memory.mappings.back().get());
+  }
+  RegionMapping& mapping = *memory.unmapped.back();
+  memory.unmapped.pop_back();
   mapping.kind = kind;
+  mapping.state = RegionMapping::State::kOpen;
+  mapping.handle = RegionHandle::kNone;
+  mapping.capability = CapabilityId::kNone;
   mapping.process = &process;
+  mapping.memory = &memory;
   mapping.region = &region;
   mapping.region_id = region.id;
   mapping.offset = offset;
@@ -23,18 +31,18 @@ absl::StatusOr<RegionMapping*> MemoryMap::Map(Arena& arena, Process& process, Pr
   mapping.address = *address;
   mapping.rights = rights;
   by_address_[mapping.address] = &mapping;
+  region.mappings.push_back(&mapping);
   return &mapping;
 }
 
 absl::StatusOr<RegionMapping*> MemoryMap::MapLease(Arena& arena, Process& process,
                                                    ProcessMemory& memory, Region& region,
                                                    uint64_t offset, uint64_t bytes, Rights rights) {
-  for (const auto& mapping : memory.mappings) {
-    if (mapping->state == RegionMapping::State::kIdle && mapping->region == &region &&
-        mapping->offset == offset && mapping->bytes == bytes && mapping->rights == rights &&
-        mapping->arena_offset == region.arena_offset + offset) {
+  for (RegionMapping* mapping : region.mappings) {
+    if (mapping->state == RegionMapping::State::kIdle && mapping->memory == &memory &&
+        mapping->offset == offset && mapping->bytes == bytes && mapping->rights == rights) {
       SetState(*mapping, RegionMapping::State::kOpen);
-      return mapping.get();
+      return mapping;
     }
   }
   return Map(arena, process, memory, RegionMapping::Kind::kLease, region, offset, bytes, rights);
@@ -57,7 +65,9 @@ void MemoryMap::Unmap(RegionMapping& mapping) {
   by_address_.erase(mapping.address);
   Arena::Unmap(mapping.address, mapping.bytes);
   mapping.state = RegionMapping::State::kUnmapped;
+  if (mapping.region != nullptr) std::erase(mapping.region->mappings, &mapping);
   mapping.region = nullptr;
+  mapping.memory->unmapped.push_back(&mapping);
 }
 
 RegionMapping* MemoryMap::Find(const void* address) const {

@@ -29,6 +29,8 @@
 namespace parley::sim {
 
 struct Process;
+struct ProcessMemory;
+struct RegionMapping;
 
 struct Region {
   RegionId id = RegionId::kNone;
@@ -37,7 +39,8 @@ struct Region {
   uint64_t arena_offset = 0;
   bool others_may_write = true;
   bool frozen = false;
-  int leases = 0;   // in flight, or orphaned (R5)
+  std::vector<RegionMapping*> mappings;  // all that show it, the owner's first
+  int leases = 0;                        // in flight, or orphaned (R5)
   int orphans = 0;  // out leases whose client has gone and whose server has not let go
 };
 
@@ -54,7 +57,8 @@ struct RegionMapping {
   Kind kind = Kind::kOwner;
   State state = State::kOpen;
   Process* process = nullptr;
-  Region* region = nullptr;  // null once the region is gone
+  ProcessMemory* memory = nullptr;  // of the process
+  Region* region = nullptr;         // null once the region is gone
   RegionId region_id = RegionId::kNone;
   RegionHandle handle = RegionHandle::kNone;  // none for a lease
   CapabilityId capability = CapabilityId::kNone;
@@ -83,8 +87,9 @@ struct Lease {
 // What one process has mapped.
 struct ProcessMemory {
   HandleTable<RegionHandle, RegionMapping> handles;
-  std::vector<std::unique_ptr<RegionMapping>>
-      mappings;  // all there ever were: `live` words stay readable
+  // Records stay, for their `live` words to be read; one that is unmapped is used again.
+  std::vector<std::unique_ptr<RegionMapping>> mappings;
+  std::vector<RegionMapping*> unmapped;
   uint64_t quota_used = 0;
 };
 

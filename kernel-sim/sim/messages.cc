@@ -84,10 +84,10 @@ void Simulation::FinishSend(SimThread& client, absl::Status status) {
   SendInFlight& send = client.send;
   Connection& connection = *send.connection;
   if (telling_ && !status.ok()) TellSendFailed(client, status);
+  if (!send.leases.empty()) EndLeases(client, /*client_left=*/false);
   if (client.entry().queued()) {
     inheritance_.Dequeue(client);
   } else {
-    if (!send.leases.empty()) EndLeases(client, /*client_left=*/false);
     if (send.unblock_requested) WithdrawUnblockPulse(send);
     client.reply_hook.unlink();
     inheritance_.EndReply(client);
@@ -174,7 +174,9 @@ SimThread* Simulation::ExclusivelyWaitsFor(const SimThread& thread) {
     case ThreadState::kReply: {
       // Any thread of the server's process may hold the message by now (S4).
       const SimChannel& channel = *thread.send.connection->channel;
-      return channel.process.threads.size() == 1 ? only_server(channel) : nullptr;
+      return std::next(channel.process.threads.begin()) == channel.process.threads.end()
+                 ? only_server(channel)
+                 : nullptr;
     }
     case ThreadState::kMutex:
       return static_cast<SimThread*>(thread.mutex()->owner);

@@ -32,6 +32,10 @@ struct SimThread;
 
 using ListHook =
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+template <typename Object, ListHook Object::*hook>
+using HookedList =
+    boost::intrusive::list<Object, boost::intrusive::member_hook<Object, ListHook, hook>,
+                           boost::intrusive::constant_time_size<false>>;
 
 // What a send carries while its client is blocked. `arguments` and its spans are of the client's
 // memory, in frames that stay while it is blocked.
@@ -77,7 +81,9 @@ struct SimThread : ScheduledThread {
   bool cancel_pending = false;  // D5, when it was not blocked
   int64_t owed_ns = 0;          // virtual CPU time of copies, paid at the next call
   SendInFlight send;
-  ListHook reply_hook;  // in the channel's `reply_blocked` while REPLY
+  ListHook process_hook;  // in its process's `threads` while alive
+  ListHook reply_hook;    // in the channel's `reply_blocked` while REPLY
+  ListHook lease_hook;    // in the simulation's lessors while its send carries leases
   MutableParts receive_buffer;
   ReceiveResult* receive_result = nullptr;
   SimThread* joining = nullptr;         // JOIN: the thread it waits for, or
@@ -104,10 +110,7 @@ struct SimChannel : Channel {
   const ChannelId id;
   Process& process;
   const ChannelOptions options;
-  boost::intrusive::list<SimThread,
-                         boost::intrusive::member_hook<SimThread, ListHook, &SimThread::reply_hook>,
-                         boost::intrusive::constant_time_size<false>>
-      reply_blocked;
+  HookedList<SimThread, &SimThread::reply_hook> reply_blocked;
   absl::flat_hash_set<Connection*> connections;
   absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
   PulseTable pulses;
@@ -168,9 +171,9 @@ struct Process {
   ExitStatus exit;
   std::unique_ptr<Kernel> kernel;  // its calls
 
-  std::vector<SimThread*> threads;  // alive
-  int fibers = 0;                   // threads that have not left their stacks yet
-  SimThread* main = nullptr;        // null once its fiber is over
+  HookedList<SimThread, &SimThread::process_hook> threads;  // alive, oldest first
+  int fibers = 0;             // threads that have not left their stacks yet
+  SimThread* main = nullptr;  // null once its fiber is over
   HandleTable<ThreadHandle, SimThread> thread_handles;
   HandleTable<ChildHandle, Process> children;
   HandleTable<ChannelHandle, SimChannel> channels;
@@ -178,9 +181,9 @@ struct Process {
   HandleTable<TimerHandle, UserTimer> timers;
   HandleTable<MutexHandle, SimMutex> mutexes;
   HandleTable<CondVarHandle, CondVar> conditions;
-  std::vector<std::unique_ptr<UserTimer>> timer_records;
-  std::vector<std::unique_ptr<SimMutex>> mutex_records;
-  std::vector<std::unique_ptr<CondVar>> condition_records;
+  absl::flat_hash_set<std::unique_ptr<UserTimer>> timer_records;
+  absl::flat_hash_set<std::unique_ptr<SimMutex>> mutex_records;
+  absl::flat_hash_set<std::unique_ptr<CondVar>> condition_records;
   ProcessMemory memory;
   absl::flat_hash_map<uint64_t, AbandonedLeases> abandoned;  // by message serial
   std::vector<SimThread*> waiters;                           // JOIN-blocked in ProcessWait

@@ -76,6 +76,7 @@ absl::StatusOr<RegionMapping*> Simulation::RedeemRegion(Process& holder,
                              capability.extent.offset, capability.extent.length, rights);
   if (mapping.ok()) {
     (*mapping)->capability = capability.id;
+    grants_by_capability_.Add(capability.id, **mapping);
     TellRegion(RegionEvent::kRedeemed, holder, region.id);
   }
   return mapping;
@@ -111,6 +112,7 @@ void Simulation::EndLeases(SimThread& client, bool client_left) {
     send.receiver->abandoned[send.serial].push_back(lease);
   }
   send.leases.clear();
+  client.lease_hook.unlink();
 }
 
 // The server's own reply or drop: from now on a touch is its bug.
@@ -141,13 +143,10 @@ absl::Status Simulation::FreezeRegion(RegionMapping& mapping) {
   ForEachLease([&](Lease& lease) { writing |= lease.region == &region && IsOut(lease); });
   if (writing) return MakeError(Error::kContested, "a server may still be writing into the region");
   region.frozen = true;
-  for (auto& process : processes_) {
-    for (auto& other : process->memory.mappings) {
-      if (other->region != &region) continue;
-      other->rights = other->rights & Rights::kRead;
-      if (other->state == RegionMapping::State::kOpen) {
-        Arena::Protect(other->address, other->bytes, other->rights);
-      }
+  for (RegionMapping* other : region.mappings) {
+    other->rights = other->rights & Rights::kRead;
+    if (other->state == RegionMapping::State::kOpen) {
+      Arena::Protect(other->address, other->bytes, other->rights);
     }
   }
   TellRegion(RegionEvent::kFrozen, *mapping.process, region.id);
@@ -188,11 +187,10 @@ absl::Status Simulation::ReclaimRegion(RegionMapping& mapping) {
       std::for_each(leases.begin(), leases.end(), forget);
   }
   region.orphans = 0;
-  for (auto& process : processes_) {
-    for (auto& other : process->memory.mappings) {
-      if (other->region == &region && other.get() != &mapping) other->region = nullptr;
-    }
+  for (RegionMapping* other : region.mappings) {
+    if (other != &mapping) other->region = nullptr;
   }
+  region.mappings = {&mapping};
   arena_.Release(old_offset, region.bytes);
   TellRegion(RegionEvent::kReclaimed, *mapping.process, region.id);
   return absl::OkStatus();
@@ -201,6 +199,7 @@ absl::Status Simulation::ReclaimRegion(RegionMapping& mapping) {
 void Simulation::CloseRegion(RegionMapping& mapping) {
   Region* region = mapping.region;
   const bool owner = mapping.kind == RegionMapping::Kind::kOwner;
+  grants_by_capability_.Remove(mapping.capability, mapping);
   memory_.Unmap(mapping);
   if (!owner) return;
   mapping.process->memory.quota_used -= region->bytes;
@@ -212,25 +211,23 @@ void Simulation::CloseRegion(RegionMapping& mapping) {
 void Simulation::EndRegionIfUnused(Region& region) {
   if (region.owner != nullptr || region.leases > 0) return;
   EndCapabilities(capabilities_.KillObject({ObjectKind::kRegion, Raw(region.id)}));
-  for (auto& process : processes_) {
-    for (auto& mapping : process->memory.mappings) {
-      if (mapping->region == &region) mapping->region = nullptr;
-    }
+  // Nobody leases it: what is left are mappings of grants, revoked now, and idle ones of leases.
+  for (RegionMapping* mapping : std::exchange(region.mappings, {})) {
+    mapping->region = nullptr;
+    if (mapping->kind == RegionMapping::Kind::kLease) memory_.Unmap(*mapping);
   }
   arena_.Release(region.arena_offset, region.bytes);
   regions_.erase(region.id);
 }
 
-void Simulation::RevokeMappings(const absl::flat_hash_set<CapabilityId>& dead) {
-  for (auto& process : processes_) {
-    for (auto& mapping : process->memory.mappings) {
-      if (mapping->kind == RegionMapping::Kind::kGrant && dead.contains(mapping->capability) &&
-          mapping->state == RegionMapping::State::kOpen) {
-        memory_.SetState(*mapping, RegionMapping::State::kRevoked);
-        TellRegion(RegionEvent::kRevoked, *process, mapping->region_id);
-      }
-    }
-  }
+void Simulation::RevokeGrant(RegionMapping& mapping) {
+  if (mapping.state != RegionMapping::State::kOpen) return;
+  memory_.SetState(mapping, RegionMapping::State::kRevoked);
+  TellRegion(RegionEvent::kRevoked, *mapping.process, mapping.region_id);
+}
+
+// Those whose senders lent what they hold by capabilities that are dead now.
+void Simulation::EndLeasesOf(const absl::flat_hash_set<CapabilityId>& dead) {
   ForEachLease([&](Lease& lease) {
     if (lease.mapping != nullptr && dead.contains(lease.capability) &&
         lease.mapping->state == RegionMapping::State::kOpen) {
@@ -241,9 +238,8 @@ void Simulation::RevokeMappings(const absl::flat_hash_set<CapabilityId>& dead) {
 
 template <typename Visit>
 void Simulation::ForEachLease(Visit visit) {
-  for (auto& thread : slots_) {
-    if (thread == nullptr) continue;
-    for (Lease& lease : thread->send.leases) visit(lease);
+  for (SimThread& lessor : lessors_) {
+    for (Lease& lease : lessor.send.leases) visit(lease);
   }
 }
 

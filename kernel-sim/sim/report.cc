@@ -19,15 +19,21 @@ std::vector<SimThread*> Simulation::CouldFree(const SimThread& thread) {
       return servers;
     }
     case ThreadState::kReply:
-      return thread.send.receiver->threads;
+      return ThreadsOf(*thread.send.receiver);
     case ThreadState::kMutex:
       return {static_cast<SimThread*>(thread.mutex()->owner)};
     case ThreadState::kJoin:
       return thread.joining != nullptr ? std::vector<SimThread*>{thread.joining}
-                                       : thread.waiting_for->threads;
+                                       : ThreadsOf(*thread.waiting_for);
     default:
       return {};
   }
+}
+
+std::vector<SimThread*> Simulation::ThreadsOf(Process& process) {
+  std::vector<SimThread*> threads;
+  for (SimThread& thread : process.threads) threads.push_back(&thread);
+  return threads;
 }
 
 std::string Simulation::DescribeWait(const SimThread& thread) {
@@ -58,17 +64,17 @@ void Simulation::ReportDeadlock() {
   report_.deadlock = true;
   size_t blocked = 0;
   for (const auto& process : processes_) {
-    if (!process->ended && !process->service) blocked += process->threads.size();
+    if (!process->ended && !process->service) blocked += ThreadsOf(*process).size();
   }
   Problem(
       absl::StrCat("deadlock at ", now(), " ns: ", blocked, " threads wait and no timer is armed"));
   for (const auto& process : processes_) {
     if (process->ended) continue;
-    for (const SimThread* thread : process->threads) {
+    for (const SimThread& thread : process->threads) {
       // A service that only waits for work is no part of it.
-      const bool idle_service = process->service && thread->state() == ThreadState::kReceive &&
-                                static_cast<SimChannel&>(*thread->channel()).reply_blocked.empty();
-      if (!idle_service) Problem(absl::StrCat("  ", DescribeWait(*thread)));
+      const bool idle_service = process->service && thread.state() == ThreadState::kReceive &&
+                                static_cast<SimChannel&>(*thread.channel()).reply_blocked.empty();
+      if (!idle_service) Problem(absl::StrCat("  ", DescribeWait(thread)));
     }
   }
 }
@@ -92,7 +98,7 @@ void Simulation::FillReport() {
     ProcessReport report = process->report;
     report.exit = process->exit;
     report.running = !process->ended;
-    for (const SimThread* thread : process->threads) report.cpu_ns += thread->cpu_ns();
+    for (const SimThread& thread : process->threads) report.cpu_ns += thread.cpu_ns();
     const ExitKind kind = process->exit.kind;
     if (process->ended && kind != ExitKind::kReturned && kind != ExitKind::kKilled) {
       Problem(absl::StrCat(process->birth.name, ": ", process->exit.reason));

@@ -95,7 +95,8 @@ absl::Status Simulation::Add(const InitialProcess& initial) {
     name_channel_ = &MakeChannel(process, channel);
     process.birth.name_service_channel = process.channels.Add(name_channel_);
   }
-  start_timers_.push_back(std::make_unique<Timer>(Timer::Purpose::kStart, process.threads[0]));
+  start_timers_.push_back(
+      std::make_unique<Timer>(Timer::Purpose::kStart, &process.threads.front()));
   scheduler_.timers().Arm(*start_timers_.back(), std::max<int64_t>(initial.start_ns, 0));
   return absl::OkStatus();
 }

@@ -19,6 +19,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "kernel-sim/boot.h"
+#include "kernel-sim/sim/capability_index.h"
 #include "kernel-sim/sim/objects.h"
 #include "kernel-sim/sim/trap.h"
 
@@ -55,6 +56,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   Token NextToken();
   Process* FindProcess(ProcessId id);  // null when it never was or has ended
   static std::string NameOf(const SimThread& thread);
+  static std::vector<SimThread*> ThreadsOf(Process& process);
 
   // Blocking. Between BeginWait and EndWait the caller sets up what the current thread waits for.
   void BeginWait(SimThread& thread, ThreadState state, int64_t deadline_ns);
@@ -94,7 +96,7 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
 
   // Channels and connections (channels.cc).
   SimChannel& MakeChannel(Process& process, const ChannelOptions& options);
-  Connection& MakeConnection(Process& client, SimChannel& channel);
+  Connection& MakeConnection(Process& client, SimChannel& channel, CapabilityId capability);
   void DestroyChannel(SimChannel& channel);
   void DropConnection(Connection& connection);
   void EndCapabilities(const std::vector<CapabilityId>& killed);
@@ -132,6 +134,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   absl::Status ReclaimRegion(RegionMapping& mapping);
   absl::Status FreezeRegion(RegionMapping& mapping);
   void CloseRegion(RegionMapping& mapping);
+  // The send of `client` carries leases.
+  void LendFrom(SimThread& client) { lessors_.push_back(client); }
   // The leases of a send end: by the reply, or because the client has left (R5).
   void EndLeases(SimThread& client, bool client_left);
   // The server lets go of a message whose client has left (R5).
@@ -188,7 +192,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   Region* FindRegion(uint64_t id);
   void IdleLease(Lease& lease);
   void ReleaseLease(Lease& lease);
-  void RevokeMappings(const absl::flat_hash_set<CapabilityId>& dead);
+  void RevokeGrant(RegionMapping& mapping);
+  void EndLeasesOf(const absl::flat_hash_set<CapabilityId>& dead);
   template <typename Visit>
   void ForEachLease(Visit visit);
   void AssignFaults(Process& process);
@@ -235,7 +240,10 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   std::vector<std::unique_ptr<Process>> processes_;  // in order of ProcessId, from 1
   absl::flat_hash_map<uint64_t, std::unique_ptr<SimChannel>> channels_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<SimEvent>> events_;
-  absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections_;
+  absl::flat_hash_set<std::unique_ptr<Connection>> connections_;
+  CapabilityIndex<Connection> connections_by_capability_;
+  CapabilityIndex<RegionMapping> grants_by_capability_;
+  HookedList<SimThread, &SimThread::lease_hook> lessors_;  // whose sends carry leases
   absl::flat_hash_map<RegionId, std::unique_ptr<Region>> regions_;
   std::vector<std::unique_ptr<Timer>> start_timers_;
   SimChannel* name_channel_ = nullptr;

@@ -15,9 +15,7 @@ namespace parley {
 class ChannelTestAccess {
  public:
   static void MiscountMessages(Channel& channel, int level) { ++channel.message_counts_[level]; }
-  static void HideMessages(Channel& channel, int level) {
-    channel.message_levels_.Remove(level);
-  }
+  static void HideMessages(Channel& channel, int level) { channel.message_levels_.Remove(level); }
   static void ListTwice(Channel& channel) { channel.servers_.push_back(channel.servers_.front()); }
 };
 
