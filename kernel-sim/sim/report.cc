@@ -79,7 +79,36 @@ void Simulation::ReportDeadlock() {
   }
 }
 
+// L4: circles through pools, for which no send is refused.
+void Simulation::ReportCircles() {
+  auto waits = [](const SimThread& thread) {
+    return !thread.deadline.armed() && !CouldFree(thread).empty();
+  };
+  std::vector<WaitEdge> edges;
+  absl::flat_hash_map<ThreadId, std::string> names;
+  for (const auto& process : processes_) {
+    for (const SimThread& thread : process->threads) {
+      if (!waits(thread)) continue;
+      const std::vector<SimThread*> freers = CouldFree(thread);
+      if (!std::all_of(freers.begin(), freers.end(),
+                       [&](const SimThread* freer) { return waits(*freer); })) {
+        continue;
+      }
+      WaitEdge edge{.waiter = thread.id(), .targets = {}};
+      for (const SimThread* freer : freers) edge.targets.push_back(freer->id());
+      names[edge.waiter] = NameOf(thread);
+      edges.push_back(std::move(edge));
+    }
+  }
+  std::vector<std::string> stuck;
+  for (ThreadId thread : FindDeadlocked(edges)) stuck.push_back(names[thread]);
+  if (!stuck.empty()) {
+    Problem(absl::StrCat("only they could free each other: ", absl::StrJoin(stuck, ", ")));
+  }
+}
+
 void Simulation::FillReport() {
+  ReportCircles();
   report_.misfit = chooser_.misfit() >= 0;
   if (report_.misfit) {
     Problem(absl::StrCat("the replay string does not fit this program: choice ", chooser_.misfit(),

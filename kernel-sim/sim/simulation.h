@@ -201,8 +201,9 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void OnFaultTimer(const Fault& fault);
   void Inject(const Fault& fault, Process& process);
   void ReportDeadlock();
+  void ReportCircles();
   std::string DescribeWait(const SimThread& thread);
-  std::vector<SimThread*> CouldFree(const SimThread& thread);
+  static std::vector<SimThread*> CouldFree(const SimThread& thread);
   void FillReport();
   void Tell(TraceEvent event);
   static TraceEvent EventOf(TraceKind kind, const SimThread& thread);

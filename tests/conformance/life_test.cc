@@ -189,6 +189,33 @@ TEST_CASE("L4 a cycle that another thread could free is not refused") {
              }}});
 }
 
+TEST_CASE("L4 a circle through thread pools is reported, by name, though the run goes on") {
+  // Both threads of each pool call the other pool; nobody is left to receive.
+  auto pool = [](const char* own, const char* other) {
+    return [own, other](ipc::Process& self) {
+      ipc::Channel channel = self.Attach(own).value();
+      ipc::Connection to = OpenSoon(self, other);
+      auto serve = [&] {
+        CHECK_FALSE(channel.Receive(ipc::Deadline::Poll()).ok());
+        self.Sleep(absl::Milliseconds(1)).IgnoreError();  // all four serve by now
+        to.Send({}, {}).IgnoreError();
+      };
+      ipc::Thread second = self.Spawn({}, serve).value();
+      serve();
+      return 0;
+    };
+  };
+  const parley::RunReport report =
+      tests::RunAny({{.name = "a", .main = pool("/a", "/b"), .service = true},
+                     {.name = "b", .main = pool("/b", "/a"), .service = true},
+                     {.name = "timer", .main = [](ipc::Process& self) {
+                        return self.Sleep(absl::Seconds(1)).ok() ? 0 : 1;
+                      }}});
+  CHECK_FALSE(report.deadlock);
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0].starts_with("only they could free each other: a/main, b/main, "));
+}
+
 TEST_CASE("L5 no call crashes on a bad argument") {
   RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
                ipc::Channel channel = self.CreateChannel("own").value();
