@@ -5,6 +5,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,8 +22,11 @@ absl::Status Failed(const std::string& path, int error) {
 }  // namespace
 
 absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
-  std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  std::FILE* file = std::fopen(temporary.c_str(), "w");
+  std::error_code unknown;  // to std::filesystem, it is as if nothing were there
+  const std::filesystem::file_status there = std::filesystem::status(path, unknown);
+  const bool in_place = std::filesystem::exists(there) && !std::filesystem::is_regular_file(there);
+  std::string temporary = in_place ? "" : absl::StrCat(path, ".", getpid(), ".tmp");
+  std::FILE* file = std::fopen(in_place ? path.c_str() : temporary.c_str(), "w");
   if (file == nullptr) return Failed(path, errno);
   return OutputFile(path, std::move(temporary), file);
 }
@@ -35,7 +40,11 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
 OutputFile::~OutputFile() {
   if (file_ == nullptr) return;
   std::fclose(file_);
-  std::remove(temporary_.c_str());
+  RemoveTemporary();
+}
+
+void OutputFile::RemoveTemporary() const {
+  if (!temporary_.empty()) std::remove(temporary_.c_str());
 }
 
 void OutputFile::Write(absl::string_view text) {
@@ -45,9 +54,10 @@ void OutputFile::Write(absl::string_view text) {
 absl::Status OutputFile::Commit() {
   if (std::fflush(file_) != 0 && error_ == 0) error_ = errno;
   if (std::fclose(std::exchange(file_, nullptr)) != 0 && error_ == 0) error_ = errno;
-  if (error_ == 0 && std::rename(temporary_.c_str(), path_.c_str()) != 0) error_ = errno;
+  const bool rename = error_ == 0 && !temporary_.empty();
+  if (rename && std::rename(temporary_.c_str(), path_.c_str()) != 0) error_ = errno;
   if (error_ == 0) return absl::OkStatus();
-  std::remove(temporary_.c_str());
+  RemoveTemporary();
   return Failed(path_, error_);
 }
 

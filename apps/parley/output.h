@@ -11,7 +11,7 @@
 namespace parley_tool {
 
 // A file under a temporary name beside its own, until Commit gives it its own. Dropped uncommitted,
-// it is removed.
+// it is removed. What is there already and no regular file (a device, a pipe) is written in place.
 class OutputFile {
  public:
   // The error says the path and why.
@@ -25,8 +25,10 @@ class OutputFile {
  private:
   OutputFile(std::string path, std::string temporary, std::FILE* file)
       : path_(std::move(path)), temporary_(std::move(temporary)), file_(file) {}
+  void RemoveTemporary() const;
+
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // empty: written in place
   std::FILE* file_;
   int error_ = 0;
 };
