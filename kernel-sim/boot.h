@@ -114,8 +114,8 @@ struct RunReport {
   std::map<int, ResponseReport> responses;  // by priority
 };
 
-// A kernel and the processes on it. Use: construct, Add, Run once, read the report. Not
-// thread-safe.
+// A kernel and the processes on it. Use: construct, Add, Run once, read the report. All on
+// one host thread.
 class Machine {
  public:
   virtual ~Machine() = default;

@@ -123,9 +123,11 @@ class LevelQueue {
 
   void CheckInvariants() const {
     size_t count = 0;
+    int highest = -1;
     for (int level = 0; level < kPriorityLevels; ++level) {
       PARLEY_CHECK(levels_.Contains(level) == (heads_[level] != nullptr));
       if (heads_[level] == nullptr) continue;
+      highest = level;
       const LevelNode* node = heads_[level];
       do {
         PARLEY_CHECK(node->level == level && node->next->prev == node);
@@ -133,7 +135,7 @@ class LevelQueue {
         node = node->next;
       } while (node != heads_[level]);
     }
-    PARLEY_CHECK(count == size_);
+    PARLEY_CHECK(count == size_ && highest == levels_.Highest());
   }
 
  private:

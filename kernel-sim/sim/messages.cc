@@ -1,8 +1,9 @@
 // What send, receive and reply do to both sides, and all the ways a send can end without a reply.
 //
 // The steps of one round trip, as the comments number them:
-//   (1) the client's send is set up        calls_message.cc, Send
-//   (2) it is queued, or handed to a waiting receiver: (3)
+//   (1) the client's send is set up        calls_message.cc, DecodeSend
+//   (2) it is queued, or handed to a       calls_message.cc, Submit
+//       waiting receiver: (3)
 //   (3) the server receives it             Deliver
 //   (4) the server replies                 calls_message.cc, Reply
 //   (5) the client's wait ends             FinishSend; also the end of every failed send

@@ -79,17 +79,23 @@ void Simulation::ReportDeadlock() {
   }
 }
 
-// L4: circles through pools, for which no send is refused.
+// L4: circles through pools, for which no send is refused. Any thread of a process may yet receive
+// on its channels, so all of them count as able to free a sender.
 void Simulation::ReportCircles() {
-  auto waits = [](const SimThread& thread) {
-    return !thread.deadline.armed() && !CouldFree(thread).empty();
+  auto freers_of = [](const SimThread& thread) {
+    return thread.state() == ThreadState::kSend
+               ? ThreadsOf(thread.send.connection->channel->process)
+               : CouldFree(thread);
+  };
+  auto waits = [&](const SimThread& thread) {
+    return !thread.deadline.armed() && !thread.grace.armed() && !freers_of(thread).empty();
   };
   std::vector<WaitEdge> edges;
   absl::flat_hash_map<ThreadId, std::string> names;
   for (const auto& process : processes_) {
     for (const SimThread& thread : process->threads) {
       if (!waits(thread)) continue;
-      const std::vector<SimThread*> freers = CouldFree(thread);
+      const std::vector<SimThread*> freers = freers_of(thread);
       if (!std::all_of(freers.begin(), freers.end(),
                        [&](const SimThread* freer) { return waits(*freer); })) {
         continue;

@@ -170,7 +170,7 @@ class Scheduler {
   void CheckInvariants() const;
 
  private:
-  void WaitForTurn();
+  void WaitForTurn();  // Dispatch, out of line: seldom needed, and large
   bool SomethingComesFirst(int64_t until_ns) const {
     if (timers_.NextDue() <= until_ns) return true;
     return running_.size() > 1 && AnotherCpuComesFirst(until_ns);

@@ -1,4 +1,6 @@
 // Conformance: regions and capabilities (R1 to R10).
+#include <optional>
+
 #include "tests/support/world.h"
 
 namespace {
@@ -302,6 +304,28 @@ TEST_CASE("R8 death of a holder drops its grants, death of the owner ends the re
                CHECK(held.read().empty());
                CHECK_FALSE(held.Check().ok());
                CHECK_FALSE(self.Redeem(token).ok());
+               return 0;
+             }}});
+}
+
+TEST_CASE("R8 a lease that was never received does not outlive its send") {
+  RunWorld({{.name = "s",
+             .main =
+                 [](ipc::Process& self) {
+                   ipc::Channel channel = self.Attach("/s").value();
+                   self.Sleep(absl::Milliseconds(10)).IgnoreError();  // does not receive
+                   return 0;
+                 }},
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection to = OpenSoon(self, "/s");
+               std::optional<ipc::Region> region = self.CreateRegion(4096).value();
+               const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
+               CHECK(ErrorOf(to.Send({}, {},
+                                     {.regions = {region->In()},
+                                      .deadline = self.Now() + absl::Milliseconds(1)})
+                                 .status()) == Error::kDeadlineBeforeReceive);
+               region.reset();
+               CHECK_FALSE(self.Redeem(token).ok());  // the region has ended
                return 0;
              }}});
 }

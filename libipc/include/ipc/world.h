@@ -8,7 +8,7 @@
 //   }
 //
 // On the simulated kernel all programs share one host process: globals would be shared between
-// them, so programs keep their state in objects. Not thread-safe.
+// them, so programs keep their state in objects. A world is made and run on one host thread.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_WORLD_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_WORLD_H_
 
