@@ -18,7 +18,7 @@ say = @echo "  $(1)  $(2)"
 endif
 
 # --- What is built from what
-LIB_SOURCES    := $(wildcard kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc \
+LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc \
                     servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
 TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \

@@ -106,7 +106,6 @@ class Calls final : public Kernel {
 
   absl::Status DecodeReferences(absl::Span<const RegionReference> references,
                                 absl::InlinedVector<Lease, 2>& leases);
-  absl::Status DecodePulse(const PulseSpec& pulse, int ceiling) const;
   absl::StatusOr<SimThread*> DecodeMessage(MessageHandle message);
   absl::StatusOr<RegionMapping*> DecodeOwnRegion(RegionHandle region);
   absl::Status WaitForMutex(SimThread& thread, SimMutex& mutex, int64_t deadline_ns);
@@ -123,8 +122,6 @@ class Calls final : public Kernel {
 // Begins a call that returns a Status or a StatusOr.
 #define PARLEY_ENTER() \
   if (absl::Status entered = Enter(); !entered.ok()) return entered
-
-inline absl::Status Refuse(Error error) { return MakeError(error, Describe(error)); }
 
 }  // namespace parley::sim
 

@@ -5,20 +5,6 @@
 #include "kernel-sim/sim/calls.h"
 
 namespace parley::sim {
-namespace {
-
-bool PartsFit(size_t parts, uint64_t bytes) {
-  return parts <= kMaxParts && bytes <= kMaxMessageBytes;
-}
-
-absl::Status PartsError() {
-  return MakeError(
-      Error::kInvalidArgument,
-      absl::StrCat("a message is at most 1 GiB each way, in at most ", kMaxParts, " parts"));
-}
-
-}  // namespace
-
 absl::Status Calls::DecodeReferences(absl::Span<const RegionReference> references,
                                      absl::InlinedVector<Lease, 2>& leases) {
   if (references.size() > kMaxRegionReferences) {
@@ -76,10 +62,9 @@ absl::Status Calls::DecodeSend(SimThread& client, ConnectionHandle handle,
   if (connection->revoked) return MakeError(Error::kNoSuchChannel, "the connection was revoked");
   const uint64_t request_bytes = TotalBytes(arguments.request);
   const uint64_t reply_room = TotalBytes(arguments.reply);
-  if (!PartsFit(arguments.request.size(), request_bytes) ||
-      !PartsFit(arguments.reply.size(), reply_room)) {
-    return PartsError();
-  }
+  absl::Status fits = CheckParts(arguments.request.size(), request_bytes);
+  if (fits.ok()) fits = CheckParts(arguments.reply.size(), reply_room);
+  if (!fits.ok()) return fits;
   send.leases.clear();
   if (!arguments.regions.empty()) {
     absl::Status valid = DecodeReferences(arguments.regions, send.leases);
@@ -206,10 +191,10 @@ absl::StatusOr<uint64_t> Calls::Reply(MessageHandle message, ConstParts reply) {
     return Refuse(Error::kMessageGone);
   }
   const uint64_t bytes = TotalBytes(reply);
-  if (!PartsFit(reply.size(), bytes)) {
+  if (absl::Status fits = CheckParts(reply.size(), bytes); !fits.ok()) {
     sim_.FinishSend(*client, Refuse(Error::kNotReplied));
     Leave();
-    return PartsError();
+    return fits;
   }
   const uint64_t wanted = std::min(bytes, client->send.reply_room);
   const uint64_t copied = CopyParts(client->send.arguments->reply, 0, reply, 0, SafeCopy);

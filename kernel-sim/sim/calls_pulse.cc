@@ -1,27 +1,9 @@
 // Kernel calls: pulses, events, timers.
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "kernel-sim/sim/calls.h"
 
 namespace parley::sim {
-
-absl::Status Calls::DecodePulse(const PulseSpec& pulse, int ceiling) const {
-  if (pulse.code > kMaxProgramPulseCode) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pulse code ", pulse.code, " is the kernel's; 0 to ",
-                                  kMaxProgramPulseCode, " are free"));
-  }
-  if (pulse.priority < kMinPriority || pulse.priority > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pulse priority ", pulse.priority, " is not 1 to 255"));
-  }
-  if (pulse.priority > ceiling) {
-    return MakeError(Error::kNotPermitted, absl::StrCat("pulse priority ", pulse.priority,
-                                                        " is above the ceiling of ", ceiling));
-  }
-  return absl::OkStatus();
-}
 
 absl::Status Calls::PulseSend(ConnectionHandle handle, const PulseSpec& pulse) {
   PARLEY_ENTER();
@@ -29,7 +11,7 @@ absl::Status Calls::PulseSend(ConnectionHandle handle, const PulseSpec& pulse) {
   if (connection == nullptr) return Refuse(Error::kBadHandle);
   if (connection->channel == nullptr || connection->revoked) return Refuse(Error::kNoSuchChannel);
   const int ceiling = std::min(connection->ceiling, process_.options.ceiling);
-  if (absl::Status valid = DecodePulse(pulse, ceiling); !valid.ok()) return valid;
+  if (absl::Status valid = CheckPulse(pulse, ceiling); !valid.ok()) return valid;
   if (sim_.PulseQuotaFault(process_)) {
     return MakeError(Error::kQuotaExhausted, "pulse quota used up by an injected fault");
   }
@@ -48,7 +30,7 @@ absl::StatusOr<Token> Calls::EventRegister(ChannelHandle channel_handle, const P
   Connection* connection = process_.connections.Find(target);
   if (channel == nullptr || connection == nullptr) return Refuse(Error::kBadHandle);
   if (connection->channel == nullptr) return Refuse(Error::kNoSuchChannel);
-  if (absl::Status valid = DecodePulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
+  if (absl::Status valid = CheckPulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
   const CapabilityId root = sim_.MakeEvent(*channel, pulse, any_value);
   auto granted = sim_.capabilities().Grant(root, process_.id, connection->channel->process.id,
                                            {.rights = Rights::kWrite}, sim_.NextToken());
@@ -84,7 +66,7 @@ absl::StatusOr<TimerHandle> Calls::TimerCreate(ChannelHandle channel_handle,
   PARLEY_ENTER();
   SimChannel* channel = process_.channels.Find(channel_handle);
   if (channel == nullptr) return Refuse(Error::kBadHandle);
-  if (absl::Status valid = DecodePulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
+  if (absl::Status valid = CheckPulse(pulse, process_.options.ceiling); !valid.ok()) return valid;
   if (process_.timers.full()) return Refuse(Error::kQuotaExhausted);
   auto record = std::make_unique<UserTimer>(channel, pulse);
   record->number = sim_.NextNumber();

@@ -18,39 +18,7 @@ constexpr int kMaxCallsAfterDeath =
     1000;  // then the fiber is abandoned: its program swallows our exception
 constexpr size_t kMaxThreads = 1 << 20;
 
-absl::Status CheckScheduling(const Scheduling& scheduling, int ceiling) {
-  if (scheduling.priority < kMinPriority || scheduling.priority > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("priority ", scheduling.priority, " is not 1 to 255"));
-  }
-  if (scheduling.priority > ceiling) {
-    return MakeError(Error::kNotPermitted,
-                     absl::StrCat("priority ", scheduling.priority,
-                                  " is above the process's ceiling of ", ceiling));
-  }
-  if (scheduling.policy == Policy::kRoundRobin && scheduling.slice_ns <= 0) {
-    return MakeError(Error::kInvalidArgument, "a slice must be longer than 0");
-  }
-  if (scheduling.policy != Policy::kSporadic) return absl::OkStatus();
-  if (scheduling.budget_ns <= 0 || scheduling.period_ns < scheduling.budget_ns) {
-    return MakeError(Error::kInvalidArgument,
-                     "a sporadic budget must be above 0 and at most its period");
-  }
-  if (scheduling.low_priority < kMinPriority || scheduling.low_priority > scheduling.priority) {
-    return MakeError(Error::kInvalidArgument, "a low priority must be 1 to the priority");
-  }
-  if (scheduling.max_replenishments < 1 || scheduling.max_replenishments > kMaxReplenishments) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pending replenishments must be 1 to ", kMaxReplenishments));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-absl::Status Simulation::CheckSchedulingFor(const Process& process, const Scheduling& scheduling) {
-  return CheckScheduling(scheduling, process.options.ceiling);
-}
 
 absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
                                                  const ProcessOptions& options, Process* parent) {

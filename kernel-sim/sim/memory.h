@@ -24,7 +24,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "kernel-sim/kernel.h"
 #include "kernel-sim/sim/arena.h"
-#include "kernel-sim/sim/handle_table.h"
+#include "kernel-sim/core/handle_table.h"
 
 namespace parley::sim {
 

@@ -19,7 +19,7 @@
 #include "kernel-sim/boot.h"
 #include "kernel-sim/core/capability.h"
 #include "kernel-sim/core/pulse.h"
-#include "kernel-sim/sim/handle_table.h"
+#include "kernel-sim/core/handle_table.h"
 #include "kernel-sim/sim/memory.h"
 #include "kernel-sim/sim/scheduler.h"
 

@@ -19,6 +19,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "kernel-sim/boot.h"
+#include "kernel-sim/refusals.h"
 #include "kernel-sim/sim/capability_index.h"
 #include "kernel-sim/sim/objects.h"
 #include "kernel-sim/sim/trap.h"
@@ -84,7 +85,6 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void EndOtherThreads(SimThread& survivor);
   // A child counts for the run's end as its maker does.
   void Adopt(Process& child, const Process& maker);
-  static absl::Status CheckSchedulingFor(const Process& process, const Scheduling& scheduling);
   // A kernel call of a process that has ended: throws ProcessEnded, or returns kProcessEnded while
   // it is on its way.
   absl::Status CallAfterDeath(SimThread& thread);

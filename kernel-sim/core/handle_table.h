@@ -2,8 +2,8 @@
 //
 // A handle is an index and a generation, so that one that was closed does not come back as another
 // object soon. Invariant: an index is in the free list exactly when its object is null.
-#ifndef PARLEY_KERNEL_SIM_SIM_HANDLE_TABLE_H_
-#define PARLEY_KERNEL_SIM_SIM_HANDLE_TABLE_H_
+#ifndef PARLEY_KERNEL_SIM_CORE_HANDLE_TABLE_H_
+#define PARLEY_KERNEL_SIM_CORE_HANDLE_TABLE_H_
 
 #include <cstdint>
 #include <vector>
@@ -11,7 +11,7 @@
 #include "kernel-sim/core/bounds.h"
 #include "kernel-sim/core/ids.h"
 
-namespace parley::sim {
+namespace parley {
 
 template <typename Handle, typename Object>
 class HandleTable {
@@ -71,6 +71,6 @@ class HandleTable {
   std::vector<uint32_t> free_;
 };
 
-}  // namespace parley::sim
+}  // namespace parley
 
-#endif  // PARLEY_KERNEL_SIM_SIM_HANDLE_TABLE_H_
+#endif  // PARLEY_KERNEL_SIM_CORE_HANDLE_TABLE_H_
