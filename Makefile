@@ -2,7 +2,8 @@
 #
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input, PREFIX= and DESTDIR=
-# where to install, BENCHFLAGS= what to hand to the measurements.
+# where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the measurements of Parley and of its
+# peers.
 
 VERSION := 0.1.0
 , := ,
@@ -25,22 +26,28 @@ TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc \
                     tests/support/*.cc tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
+# What Parley is measured against; `make bench` alone builds it.
+PEER_SOURCES   := $(wildcard tests/bench/*.cc) \
+                    $(patsubst %,apps/parley/%.cc,arguments bench_rows output text)
 
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
 TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
+PEER_OBJECTS := $(call objects,$(PEER_SOURCES))
 
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
           absl_inlined_vector absl_span absl_str_format absl_hash absl_cord
 OPTIMIZE = $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
 $(BUILD)/obj/tests/core/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+$(BUILD)/obj/tests/bench/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 $(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
+PEER_LIBS = $(shell pkg-config --libs $(ABSEIL)) -pthread
 
 .PHONY: all demo test bench install format lint clean help setup
 all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
@@ -71,6 +78,11 @@ $(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
 
+$(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)
+
 setup:
 	@scripts/setup --quiet
 
@@ -80,8 +92,9 @@ demo: $(BUILD)/bin/parley
 test: $(BUILD)/bin/tests all
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
-bench: $(BUILD)/bin/parley
+bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
+	@$(BUILD)/bin/bench-peers $(PEERFLAGS)
 
 install: all
 	@scripts/install --build='$(BUILD)' --prefix='$(PREFIX)' --destdir='$(DESTDIR)' \
@@ -97,7 +110,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 	@echo "Targets: all demo test bench install format lint clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
