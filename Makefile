@@ -26,14 +26,17 @@ TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc \
                     tests/support/*.cc tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
-# What Parley is measured against; `make bench` alone builds it.
+# What Parley is measured against; `make bench` alone builds it and installs what that needs.
 PEER_SOURCES   := $(wildcard tests/bench/*.cc) \
                     $(patsubst %,apps/parley/%.cc,arguments bench_rows output text)
 
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
 TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
-PEER_OBJECTS := $(call objects,$(PEER_SOURCES))
+# The protocol compilers' output, below a folder of its own.
+GENERATED    := $(BUILD)/generated/tests/bench/echo
+PEER_OBJECTS := $(call objects,$(PEER_SOURCES)) \
+                  $(patsubst %,$(GENERATED).%.o,capnp.c++ pb.cc grpc.pb.cc)
 
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
@@ -47,9 +50,11 @@ LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
-PEER_LIBS = $(shell pkg-config --libs $(ABSEIL)) -pthread
+PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng -pthread
+PEER_INCLUDES = -isystem $(BUILD)/generated
+$(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
-.PHONY: all demo test bench install format lint clean help setup
+.PHONY: all demo test bench install format lint clean help setup setup-bench
 all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 $(BUILD)/obj/%.o: %.cc | setup
@@ -78,6 +83,27 @@ $(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
 
+$(call objects,$(wildcard tests/bench/*.cc)): | setup-bench
+$(BUILD)/obj/tests/bench/capnp.o: $(GENERATED).capnp.h
+$(BUILD)/obj/tests/bench/grpc.o: $(GENERATED).grpc.pb.h
+
+$(GENERATED).capnp.c++ $(GENERATED).capnp.h &: tests/bench/echo.capnp | setup-bench
+	$(call say,CAPNP ,$<)
+	@mkdir -p $(@D)
+	$(Q)capnp compile -oc++:$(BUILD)/generated $<
+
+$(GENERATED).pb.cc $(GENERATED).pb.h $(GENERATED).grpc.pb.cc $(GENERATED).grpc.pb.h &: \
+    tests/bench/echo.proto | setup-bench
+	$(call say,PROTOC,$<)
+	@mkdir -p $(@D)
+	$(Q)protoc --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) \
+	  --cpp_out=$(BUILD)/generated --grpc_out=$(BUILD)/generated $<
+
+# Not ours to keep free of warnings.
+$(GENERATED).%.o: $(GENERATED).%
+	$(call say,CXX   ,$<)
+	$(Q)$(CXX) $(CXXFLAGS) $(PEER_INCLUDES) -w -c $< -o $@
+
 $(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
@@ -85,6 +111,10 @@ $(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
 
 setup:
 	@scripts/setup --quiet
+
+# After the other, since one package manager runs at a time.
+setup-bench: setup
+	@scripts/setup --bench --quiet
 
 demo: $(BUILD)/bin/parley
 	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)')

@@ -1,5 +1,5 @@
-// bench-peers: what Parley is measured against, the bare system's ways, row by row as `parley
-// bench` prints its own.
+// bench-peers: what Parley is measured against, the bare system's ways and other libraries, row by
+// row as `parley bench` prints its own.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -23,8 +23,8 @@ namespace {
 
 const char kHelp[] =
     "usage: bench-peers [--only PATTERN] [--json FILE]\n\n"
-    "One request and one reply between two processes, over the bare system (floor/...).\n"
-    "Fan-in: nanoseconds for each call that one server answers.\n\n"
+    "One request and one reply between two processes, over the bare system (floor/...) and over\n"
+    "other libraries (peer/...). Fan-in: nanoseconds for each call that one server answers.\n\n"
     "  --only PATTERN  rows whose name contains it\n"
     "  --json FILE     also writes the rows as a JSON array: name, unit, median, p99, floor, "
     "ratio\n";
@@ -67,8 +67,9 @@ std::vector<Plan> AllRows() {
     setup.address = absl::StrCat("parley-bench-", getpid(), "-", rows.size());
     rows.push_back({kind.name + suffix, kind, setup});
   };
-  for (const PeerKind& kind : {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(),
-                               ProcessVmReadv(), SharedMemory()}) {
+  for (const PeerKind& kind :
+       {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(), ProcessVmReadv(),
+        SharedMemory(), ZeroMq(), Nng(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {
         const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes);

@@ -70,6 +70,11 @@ PeerKind ProcessVmReadv();
 PeerKind Pipe();
 PeerKind UnixSocket();
 PeerKind MessageQueue();
+PeerKind ZeroMq();
+PeerKind Nng();
+PeerKind CapnProto();
+PeerKind Grpc();
+PeerKind SdBus();
 
 }  // namespace parley_bench
 
