@@ -50,8 +50,10 @@ LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
-PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng -pthread
-PEER_INCLUDES = -isystem $(BUILD)/generated
+PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
+            -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform -pthread
+# iceoryx's headers lie in a folder with its version in the name.
+PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
 .PHONY: all demo test bench install format lint clean help setup setup-bench

@@ -67,9 +67,9 @@ std::vector<Plan> AllRows() {
     setup.address = absl::StrCat("parley-bench-", getpid(), "-", rows.size());
     rows.push_back({kind.name + suffix, kind, setup});
   };
-  for (const PeerKind& kind :
-       {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(), ProcessVmReadv(),
-        SharedMemory(), ZeroMq(), Nng(), CapnProto(), Grpc(), SdBus()}) {
+  for (const PeerKind& kind : {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(),
+                               ProcessVmReadv(), SharedMemory(), ZeroMq(), Nng(), IceoryxBusy(),
+                               IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {
         const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes);

@@ -72,6 +72,8 @@ PeerKind UnixSocket();
 PeerKind MessageQueue();
 PeerKind ZeroMq();
 PeerKind Nng();
+PeerKind IceoryxBusy();
+PeerKind IceoryxWaitSet();
 PeerKind CapnProto();
 PeerKind Grpc();
 PeerKind SdBus();
