@@ -2,7 +2,8 @@
 #
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input, PREFIX= and DESTDIR=
-# where to install, BENCHFLAGS= what to hand to the measurements.
+# where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the measurements of Parley and of its
+# peers.
 
 VERSION := 0.1.0
 , := ,
@@ -25,24 +26,37 @@ TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc \
                     tests/support/*.cc tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
+# What Parley is measured against; `make bench` alone builds it and installs what that needs.
+PEER_SOURCES   := $(wildcard tests/bench/*.cc) \
+                    $(patsubst %,apps/parley/%.cc,arguments bench_rows output text)
 
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
 TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
+# The protocol compilers' output, below a folder of its own.
+GENERATED    := $(BUILD)/generated/tests/bench/echo
+PEER_OBJECTS := $(call objects,$(PEER_SOURCES)) \
+                  $(patsubst %,$(GENERATED).%.o,capnp.c++ pb.cc grpc.pb.cc)
 
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
           absl_inlined_vector absl_span absl_str_format absl_hash absl_cord
 OPTIMIZE = $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
 $(BUILD)/obj/tests/core/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+$(BUILD)/obj/tests/bench/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 $(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
+PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
+            -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform -pthread
+# iceoryx's headers lie in a folder with its version in the name.
+PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
+$(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
-.PHONY: all demo test bench install format lint clean help setup
+.PHONY: all demo test bench install format lint clean help setup setup-bench
 all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 $(BUILD)/obj/%.o: %.cc | setup
@@ -71,8 +85,38 @@ $(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
 
+$(call objects,$(wildcard tests/bench/*.cc)): | setup-bench
+$(BUILD)/obj/tests/bench/capnp.o: $(GENERATED).capnp.h
+$(BUILD)/obj/tests/bench/grpc.o: $(GENERATED).grpc.pb.h
+
+$(GENERATED).capnp.c++ $(GENERATED).capnp.h &: tests/bench/echo.capnp | setup-bench
+	$(call say,CAPNP ,$<)
+	@mkdir -p $(@D)
+	$(Q)capnp compile -oc++:$(BUILD)/generated $<
+
+$(GENERATED).pb.cc $(GENERATED).pb.h $(GENERATED).grpc.pb.cc $(GENERATED).grpc.pb.h &: \
+    tests/bench/echo.proto | setup-bench
+	$(call say,PROTOC,$<)
+	@mkdir -p $(@D)
+	$(Q)protoc --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin) \
+	  --cpp_out=$(BUILD)/generated --grpc_out=$(BUILD)/generated $<
+
+# Not ours to keep free of warnings.
+$(GENERATED).%.o: $(GENERATED).%
+	$(call say,CXX   ,$<)
+	$(Q)$(CXX) $(CXXFLAGS) $(PEER_INCLUDES) -w -c $< -o $@
+
+$(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)
+
 setup:
 	@scripts/setup --quiet
+
+# After the other, since one package manager runs at a time.
+setup-bench: setup
+	@scripts/setup --bench --quiet
 
 demo: $(BUILD)/bin/parley
 	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)')
@@ -80,8 +124,9 @@ demo: $(BUILD)/bin/parley
 test: $(BUILD)/bin/tests all
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
-bench: $(BUILD)/bin/parley
+bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
+	@$(BUILD)/bin/bench-peers $(PEERFLAGS)
 
 install: all
 	@scripts/install --build='$(BUILD)' --prefix='$(PREFIX)' --destdir='$(DESTDIR)' \
@@ -97,7 +142,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 	@echo "Targets: all demo test bench install format lint clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,17 +1,15 @@
 // `parley bench`: the message path of the simulated kernel, beside the floor it stands on.
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <functional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "apps/parley/arguments.h"
+#include "apps/parley/bench_rows.h"
 #include "apps/parley/commands.h"
 #include "apps/parley/output.h"
 #include "apps/parley/runner.h"
@@ -31,25 +29,10 @@ namespace {
 
 constexpr int kBatches = 101;
 constexpr int kRounds = 5;
+constexpr int kNameWidth = 28;
 
 double SecondsNow() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-struct Row {
-  std::string name;
-  std::string unit;
-  double median = 0;
-  double p99 = 0;
-  double floor = 0;  // what it stands on, in the same unit
-};
-
-Row Summarize(const std::string& name, std::vector<double> samples, double floor) {
-  std::sort(samples.begin(), samples.end());
-  auto at = [&](double quantile) {
-    return samples[static_cast<size_t>(quantile * static_cast<double>(samples.size() - 1))];
-  };
-  return {name, "ns", at(0.5), at(0.99), floor};
 }
 
 constexpr int kBlockedPriority = 20;
@@ -156,26 +139,6 @@ absl::StatusOr<std::vector<double>> MeasureExploration() {
   return samples;
 }
 
-std::string ToJson(const std::vector<Row>& rows) {
-  std::string json = "[";
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
-    absl::StrAppendFormat(&json,
-                          "%s\n  {\"name\": %s, \"unit\": \"%s\", \"median\": %.1f, \"p99\": %.1f, "
-                          "\"floor\": %.1f, \"ratio\": %.2f}",
-                          i == 0 ? "" : ",", JsonString(row.name), row.unit, row.median, row.p99,
-                          row.floor, row.median / row.floor);
-  }
-  return json + "\n]\n";
-}
-
-void Print(const Row& row) {
-  std::printf("%-28s %12s %12s %12s %8.1f\n", row.name.c_str(),
-              FormatNs(std::lround(row.median)).c_str(), FormatNs(std::lround(row.p99)).c_str(),
-              FormatNs(std::lround(row.floor)).c_str(), row.median / row.floor);
-  std::fflush(stdout);
-}
-
 // The rows as they are measured, printed and kept.
 class Bench {
  public:
@@ -190,7 +153,7 @@ class Bench {
       return;
     }
     rows_.push_back(Summarize(name, std::move(samples), floors * floor_ns_));
-    Print(rows_.back());
+    PrintRow(rows_.back(), kNameWidth);
   }
 
   const std::vector<Row>& rows() const { return rows_; }
@@ -239,7 +202,7 @@ int BenchCommand(const std::vector<std::string>& words) {
   std::vector<double> switches;
   for (int i = 0; i < kBatches; ++i) switches.push_back(parley::MeasureFiberSwitchNs());
   Bench bench(arguments->Get("--only"), Summarize("", switches, 0).median);
-  std::printf("%-28s %12s %12s %12s %8s\n", "row", "median", "p99", "floor", "ratio");
+  PrintHeader(kNameWidth);
   if (bench.Wants("floor/fiber-switch")) bench.Add("floor/fiber-switch", switches);
   MeasureMessages(bench);
   if (bench.Wants("sim/threads-100000")) MeasureThreads(bench);

@@ -1,0 +1,207 @@
+// bench-peers: what Parley is measured against, the bare system's ways and other libraries, row by
+// row as `parley bench` prints its own.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "apps/parley/arguments.h"
+#include "apps/parley/bench_rows.h"
+#include "apps/parley/output.h"
+#include "tests/bench/measure.h"
+#include "tests/bench/peer.h"
+#include "tests/bench/process.h"
+
+namespace parley_bench {
+namespace {
+
+const char kHelp[] =
+    "usage: bench-peers [--only PATTERN] [--json FILE]\n\n"
+    "One request and one reply between two processes, over the bare system (floor/...) and over\n"
+    "other libraries (peer/...). Fan-in: nanoseconds for each call that one server answers.\n\n"
+    "  --only PATTERN  rows whose name contains it\n"
+    "  --json FILE     also writes the rows as a JSON array: name, unit, median, p99, floor, "
+    "ratio\n";
+
+constexpr int kNameWidth = 37;
+constexpr int kFanIns[] = {1, 32};
+
+struct Plan {
+  std::string name;
+  PeerKind kind;
+  Setup setup;
+};
+
+const char* PlacementName(Placement placement) {
+  switch (placement) {
+    case Placement::kSameCore:
+      return "same-core";
+    case Placement::kTwoCores:
+      return "two-cores";
+    case Placement::kUnpinned:
+      break;
+  }
+  return "unpinned";
+}
+
+std::string SizeName(size_t bytes) {
+  if (bytes >= kMi) return absl::StrCat(bytes / kMi, "Mi");
+  return bytes >= kKi ? absl::StrCat(bytes / kKi, "Ki") : absl::StrCat(bytes);
+}
+
+// The row that a row with this placement stands on.
+std::string FloorName(Placement placement) {
+  if (placement == Placement::kTwoCores) return "floor/cache-line/two-cores";
+  return absl::StrCat("floor/futex/", PlacementName(placement), "/64");
+}
+
+std::vector<Plan> AllRows() {
+  std::vector<Plan> rows;
+  auto add = [&rows](const PeerKind& kind, const std::string& suffix, Setup setup) {
+    setup.address = absl::StrCat("parley-bench-", getpid(), "-", rows.size());
+    rows.push_back({kind.name + suffix, kind, setup});
+  };
+  for (const PeerKind& kind : {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(),
+                               ProcessVmReadv(), SharedMemory(), ZeroMq(), Nng(), IceoryxBusy(),
+                               IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
+    for (Placement placement : kind.placements) {
+      for (size_t bytes : kind.sizes) {
+        const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes);
+        add(kind, absl::StrCat("/", PlacementName(placement), size),
+            {.placement = placement, .bytes = bytes});
+      }
+    }
+    if (!kind.fan_in) continue;
+    for (int clients : kFanIns) {
+      add(kind, absl::StrCat("/fan-in/", clients), {.clients = clients, .fan_in = true});
+    }
+  }
+  return rows;
+}
+
+// The rows as they are measured, printed and kept.
+class Bench {
+ public:
+  // Measures the floors of `wanted` first, then `wanted`. Stops early if the status is not OK.
+  absl::Status Measure(const std::vector<Plan>& all, const std::vector<Plan>& wanted);
+
+  const std::vector<parley_tool::Row>& rows() const { return rows_; }
+  const std::vector<std::string>& failures() const { return failures_; }
+
+ private:
+  // Empty: there is no such row, or it failed, and that has been said.
+  absl::StatusOr<std::vector<double>> MeasureOne(const Plan& plan);
+  void Add(const Plan& plan, std::vector<double> samples);
+
+  std::map<std::string, std::vector<double>> floors_;  // the samples of each, by name
+  std::vector<parley_tool::Row> rows_;
+  std::vector<std::string> failures_;
+  std::set<std::string> left_out_;  // what has been said about sizes
+};
+
+absl::StatusOr<std::vector<double>> Bench::MeasureOne(const Plan& plan) {
+  auto peer = plan.kind.make(plan.setup);
+  absl::StatusOr<std::vector<double>> samples =
+      peer.ok() ? parley_bench::Measure(**peer, plan.setup) : peer.status();
+  if (samples.ok() || absl::IsCancelled(samples.status())) return samples;
+  if (absl::IsOutOfRange(samples.status())) {
+    const std::string text =
+        absl::StrCat(plan.kind.name, ": no rows of ", SizeName(plan.setup.bytes),
+                     " bytes: ", samples.status().message());
+    if (left_out_.insert(text).second) std::fprintf(stderr, "bench-peers: %s\n", text.c_str());
+  } else {
+    std::fprintf(stderr, "bench-peers: %s: %s\n", plan.name.c_str(),
+                 std::string(samples.status().message()).c_str());
+    failures_.push_back(plan.name);
+  }
+  return std::vector<double>();
+}
+
+void Bench::Add(const Plan& plan, std::vector<double> samples) {
+  if (samples.empty()) return;
+  const std::vector<double>& floor = floors_[FloorName(plan.setup.placement)];
+  const double floor_ns = floor.empty() ? 0 : parley_tool::Summarize("", floor, 0).median;
+  rows_.push_back(parley_tool::Summarize(plan.name, std::move(samples), floor_ns));
+  parley_tool::PrintRow(rows_.back(), kNameWidth);
+}
+
+absl::Status Bench::Measure(const std::vector<Plan>& all, const std::vector<Plan>& wanted) {
+  std::set<std::string> needed;
+  for (const Plan& plan : wanted) needed.insert(FloorName(plan.setup.placement));
+  for (const Plan& plan : all) {
+    if (needed.count(plan.name) == 0) continue;
+    auto samples = MeasureOne(plan);
+    if (!samples.ok()) return samples.status();
+    floors_[plan.name] = *std::move(samples);
+  }
+  for (const Plan& plan : wanted) {
+    auto floor = floors_.find(plan.name);
+    auto samples = floor != floors_.end() ? floor->second : MeasureOne(plan);
+    if (!samples.ok()) return samples.status();
+    Add(plan, *std::move(samples));
+  }
+  return absl::OkStatus();
+}
+
+int Complain(absl::string_view text, int status) {
+  std::fprintf(stderr, "bench-peers: %s\n", std::string(text).c_str());
+  return status;
+}
+
+// Leaves out the rows that need more CPUs than there are, and says so.
+void LeaveOutTwoCores(std::vector<Plan>& rows) {
+  if (AllowedCpus().size() >= 2) return;
+  const size_t left_out = std::erase_if(
+      rows, [](const Plan& plan) { return plan.setup.placement == Placement::kTwoCores; });
+  if (left_out > 0) Complain("no rows of two-cores: only one CPU is allowed", 0);
+}
+
+int Main(const std::vector<std::string>& words) {
+  if (std::count(words.begin(), words.end(), "--help") > 0) {
+    std::fputs(kHelp, stdout);
+    return 0;
+  }
+  auto arguments = parley_tool::Arguments::Parse(words, {"--only=", "--json="}, 0);
+  if (!arguments.ok()) return Complain(arguments.status().message(), 2);
+  const std::string only = arguments->Get("--only");
+  const std::vector<Plan> all = AllRows();
+  std::vector<Plan> wanted = all;
+  std::erase_if(wanted, [&](const Plan& plan) { return !absl::StrContains(plan.name, only); });
+  if (wanted.empty()) {
+    return Complain(absl::StrCat("--only=", only, ": no row has this in its name"), 2);
+  }
+  LeaveOutTwoCores(wanted);
+  // Opened first: what cannot be written is better known before than after the measuring.
+  std::optional<parley_tool::OutputFile> file;
+  if (arguments->Has("--json")) {
+    auto created = parley_tool::OutputFile::Create(arguments->Get("--json"));
+    if (!created.ok()) return Complain(created.status().message(), 1);
+    file.emplace(*std::move(created));
+  }
+
+  TakeSignals();
+  Bench bench;
+  parley_tool::PrintHeader(kNameWidth);
+  const absl::Status measured = bench.Measure(all, wanted);
+  if (!measured.ok()) return Complain(measured.message(), 1);
+  if (file.has_value()) {
+    file->Write(parley_tool::ToJson(bench.rows()));
+    const absl::Status written = file->Commit();
+    if (!written.ok()) return Complain(written.message(), 1);
+  }
+  if (bench.failures().empty()) return 0;
+  return Complain(absl::StrCat("not measured: ", absl::StrJoin(bench.failures(), ", ")), 1);
+}
+
+}  // namespace
+}  // namespace parley_bench
+
+int main(int argc, char** argv) {
+  return parley_bench::Main(std::vector<std::string>(argv + 1, argv + argc));
+}
