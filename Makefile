@@ -19,13 +19,14 @@ say = @echo "  $(1)  $(2)"
 endif
 
 # --- What is built from what
-LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/core/*.cc kernel-sim/sim/*.cc libipc/src/*.cc \
+LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/*/*.cc libipc/src/*.cc \
                     servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
 TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
-TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/libipc/*.cc \
-                    tests/support/*.cc tests/conformance/*.cc tests/servers/*.cc tests/apps/*.cc)
+TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/host/*.cc \
+                    tests/libipc/*.cc tests/support/*.cc tests/conformance/*.cc \
+                    tests/servers/*.cc tests/apps/*.cc)
 # What Parley is measured against; `make bench` alone builds it and installs what that needs.
 PEER_SOURCES   := $(wildcard tests/bench/*.cc) \
                     $(patsubst %,apps/parley/%.cc,arguments bench_rows output text)

@@ -15,7 +15,8 @@ absl::StatusOr<ThreadHandle> Calls::ThreadSpawn(const ThreadOptions& options, vo
     return MakeError(Error::kInvalidArgument, "a thread's name is too long");
   }
   Scheduling scheduling = options.own_scheduling ? options.scheduling : maker.scheduling();
-  if (absl::Status valid = CheckScheduling(scheduling, process_.options.ceiling); !valid.ok()) return valid;
+  if (absl::Status valid = CheckScheduling(scheduling, process_.options.ceiling); !valid.ok())
+    return valid;
   if (process_.thread_handles.full()) return Refuse(Error::kQuotaExhausted);
   std::string name = options.name.empty() ? "thread" : options.name;
   auto thread = sim_.MakeThread(process_, scheduling, std::move(name), entry, argument);
@@ -59,7 +60,8 @@ absl::Status Calls::ThreadSetScheduling(ThreadHandle handle, const Scheduling& s
   SimThread* thread =
       handle == ThreadHandle::kNone ? &sim_.current() : process_.thread_handles.Find(handle);
   if (thread == nullptr) return Refuse(Error::kBadHandle);
-  if (absl::Status valid = CheckScheduling(scheduling, process_.options.ceiling); !valid.ok()) return valid;
+  if (absl::Status valid = CheckScheduling(scheduling, process_.options.ceiling); !valid.ok())
+    return valid;
   if (thread->state() == ThreadState::kDead) return absl::OkStatus();
   sim_.scheduler().SetScheduling(*thread, scheduling);
   Leave();

@@ -22,9 +22,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "kernel-sim/core/handle_table.h"
 #include "kernel-sim/kernel.h"
 #include "kernel-sim/sim/arena.h"
-#include "kernel-sim/core/handle_table.h"
 
 namespace parley::sim {
 

@@ -18,8 +18,8 @@
 #include "absl/container/inlined_vector.h"
 #include "kernel-sim/boot.h"
 #include "kernel-sim/core/capability.h"
-#include "kernel-sim/core/pulse.h"
 #include "kernel-sim/core/handle_table.h"
+#include "kernel-sim/core/pulse.h"
 #include "kernel-sim/sim/memory.h"
 #include "kernel-sim/sim/scheduler.h"
 

@@ -1,0 +1,161 @@
+// What the broker knows: peers, program sets, processes, channels, bells, connections, events,
+// regions.
+//
+// Plain data with their invariants; the behaviour is in the files of Broker, one a subject. All of
+// them are owned by the Broker. A pointer between records is cleared by whoever ends the record
+// pointed at. A descriptor here is the broker's own; what is sent is a duplicate.
+#ifndef PARLEY_KERNEL_SIM_HOST_BROKER_OBJECTS_H_
+#define PARLEY_KERNEL_SIM_HOST_BROKER_OBJECTS_H_
+
+#include <bitset>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/wire.h"
+
+namespace parley::host {
+
+// One socket, and the Linux process at its far end. Never reused.
+enum class PeerId : uint64_t { kNone = 0 };
+
+struct ProcessRecord;
+
+// The programs of one launcher, and the processes that it has forked from them.
+struct ProgramSet {
+  PeerId launcher = PeerId::kNone;
+  uint32_t uid = 0, gid = 0;  // the launcher's
+  std::vector<std::string> programs;
+  std::set<ProcessId> processes;               // those with a record, ended or not
+  ProcessId name_server = ProcessId::kNone;    // from its spawn to its end
+  ChannelId name_channel = ChannelId::kNone;   // from its join to its end
+};
+
+struct PeerRecord {
+  PeerId id = PeerId::kNone;
+  Far far = {};  // as Linux vouches for it
+  UniqueFd pidfd;
+  std::unique_ptr<ProgramSet> set;   // of a launcher
+  ProcessRecord* process = nullptr;  // of one that has joined, or waits for the answer to its join
+};
+
+struct ProcessRecord {
+  enum class Stage : uint8_t {
+    kLaunched,  // has an id and may be granted things; its ticket is outstanding
+    kWaiting,   // has asked to join; the answer waits for the name server
+    kJoined,
+    kEnded,  // holds nothing; the record waits for its exit status
+  };
+  ProcessId id = ProcessId::kNone;
+  Stage stage = Stage::kLaunched;
+  ProgramSet* set = nullptr;
+  ProcessId maker = ProcessId::kNone;  // none: the launcher
+  std::string name;
+  std::vector<std::string> arguments;
+  WireScheduling scheduling = {};
+  int ceiling = kMaxPriority;
+  uint32_t uid = 0, gid = 0;
+  uint64_t region_quota_bytes = 0;
+  uint64_t ticket = 0;          // kLaunched
+  bool killed = false;          // kLaunched: its join will be refused
+  PeerRecord* peer = nullptr;   // kWaiting, kJoined
+  uint32_t join_call = 0;       // kWaiting
+
+  // kJoined: its shared pages, as the broker sees them.
+  SharedMapping page, grants;
+  std::vector<uint32_t> free_words;  // of `grants` below `words_used`
+  uint32_t words_used = 0;
+
+  std::set<ChannelId> channels;    // its own
+  std::set<uint32_t> connections;  // as a client
+  std::set<RegionId> regions;      // its own
+  size_t links = 0;                // of all its connections
+  uint64_t region_bytes = 0;       // R1
+
+  bool alive() const { return stage != Stage::kEnded; }
+};
+
+// The bell of one channel for the clients of one user; several when one is full.
+struct BellRecord {
+  static constexpr size_t kPlaces = kBellBits / kBitsPerLink;
+  uint32_t number = 0;
+  uint32_t uid = 0;
+  UniqueFd memory, knocker;
+  std::bitset<kPlaces> taken;
+};
+
+// Where a link rings: `kBitsPerLink` bits from `place * kBitsPerLink`.
+struct BellPlace {
+  BellRecord* bell = nullptr;
+  uint32_t place = 0;
+  uint32_t first_bit() const { return place * kBitsPerLink; }
+};
+
+struct ChannelRecord {
+  ChannelId id = ChannelId::kNone;
+  ProcessRecord* owner = nullptr;
+  std::string name;
+  std::vector<std::unique_ptr<BellRecord>> bells;
+  std::set<uint32_t> connections;  // live ones to it
+  std::set<uint64_t> events;       // registered on it
+};
+
+// What was lent over one connection of one region: by which capabilities, how far.
+using LentBy = std::vector<std::pair<CapabilityId, Rights>>;
+
+// One client process's way to one channel. Without a channel it is dead, and waits for its client to
+// close it.
+struct ConnectionRecord {
+  uint32_t number = 0;
+  ProcessRecord* client = nullptr;
+  ChannelRecord* channel = nullptr;
+  CapabilityId capability = CapabilityId::kNone;  // none: a process's first connection
+  uint64_t badge = 0;
+  int ceiling = kMaxPriority;
+  size_t links = 0;                 // made, for the quota
+  std::vector<BellPlace> places;    // of its links, while the channel lives
+  std::map<RegionId, LentBy> lent;  // none of them empty
+};
+
+// An event as registered (U4). Its owner is the channel's.
+struct EventRecord {
+  uint64_t number = 0;
+  ChannelRecord* channel = nullptr;
+  ProcessRecord* target = nullptr;
+  RegisterEvent spec = {};
+  // Once opened:
+  UniqueFd link;
+  BellPlace place;
+  uint32_t grant_word = 0;
+  bool opened() const { return place.bell != nullptr; }
+};
+
+struct RegionRecord {
+  RegionId id = RegionId::kNone;
+  ProcessRecord* owner = nullptr;
+  CapabilityId root = CapabilityId::kNone;
+  uint64_t bytes = 0;
+  bool others_may_write = false;
+  bool frozen = false;
+  uint32_t owner_word = 0;
+  uint64_t owner_value = 0;
+  UniqueFd memory;
+  UniqueFd renewed;  // to take its place at the commit
+};
+
+// What rests on one capability, to end with it (R7).
+struct Dependents {
+  std::set<uint32_t> connections;
+  std::vector<uint32_t> grant_words;  // of its holder's page, one for each redeem
+  std::set<std::pair<uint32_t, RegionId>> lends;  // connection and region
+  uint64_t event = 0;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_BROKER_OBJECTS_H_

@@ -1,0 +1,90 @@
+// Sleeping on a word until somebody changes it, and the lock of a process built on that.
+#ifndef PARLEY_KERNEL_SIM_HOST_FUTEX_H_
+#define PARLEY_KERNEL_SIM_HOST_FUTEX_H_
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "kernel-sim/core/bounds.h"
+#include "kernel-sim/core/check.h"
+
+namespace parley::host {
+
+inline timespec ToTimespec(int64_t ns) { return {ns / 1'000'000'000, ns % 1'000'000'000}; }
+inline int64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+// Whether the word may be in memory that other processes map.
+enum class Sharing : int { kShared = 0, kPrivate = FUTEX_PRIVATE_FLAG };
+
+// Sleeps while `word` holds `value`, until `until_ns` of CLOCK_MONOTONIC (kNever: for ever). May
+// return early; false only for the time that has passed.
+inline bool FutexWait(std::atomic<uint32_t>& word, uint32_t value, int64_t until_ns,
+                      Sharing sharing) {
+  const timespec until = ToTimespec(until_ns);
+  const long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | static_cast<int>(sharing), value,
+                              until_ns == kNever ? nullptr : &until, nullptr,
+                              FUTEX_BITSET_MATCH_ANY);
+  return result == 0 || errno != ETIMEDOUT;
+}
+
+inline void FutexWake(std::atomic<uint32_t>& word, int count, Sharing sharing) {
+  syscall(SYS_futex, &word, FUTEX_WAKE | static_cast<int>(sharing), count, nullptr, nullptr, 0);
+}
+
+// The Linux id of the calling thread.
+inline uint32_t LinuxThreadId() {
+  static thread_local const auto id = static_cast<uint32_t>(syscall(SYS_gettid));
+  return id;
+}
+
+// A lock that Linux hands its holder the priority of its highest waiter with: a thread of low priority
+// that holds it cannot keep one of high priority waiting behind one of middle priority.
+class ABSL_LOCKABLE PriorityLock {
+ public:
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    uint32_t expected = 0;
+    // Acquire, paired with the release in Unlock: what the last holder wrote is seen.
+    if (word_.compare_exchange_strong(expected, LinuxThreadId(), std::memory_order_acquire)) return;
+    while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
+      PARLEY_CHECK(errno == EINTR || errno == EAGAIN);
+    }
+    word_.load(std::memory_order_acquire);
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    uint32_t expected = LinuxThreadId();
+    if (word_.compare_exchange_strong(expected, 0, std::memory_order_release)) return;
+    syscall(SYS_futex, &word_, FUTEX_UNLOCK_PI_PRIVATE, 0, nullptr, nullptr, 0);
+  }
+
+ private:
+  std::atomic<uint32_t> word_{0};
+};
+
+class ABSL_SCOPED_LOCKABLE Locked {
+ public:
+  explicit Locked(PriorityLock& lock) ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) : lock_(lock) {
+    lock_.Lock();
+  }
+  ~Locked() ABSL_UNLOCK_FUNCTION() { lock_.Unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  PriorityLock& lock_;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_FUTEX_H_

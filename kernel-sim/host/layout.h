@@ -1,0 +1,178 @@
+// The memory that processes of the host kernel share: slots, links, bells, lanes, thread pages.
+//
+// Everything here is written by another process at any time. What a reader takes out of it, it reads
+// once into memory of its own, checks, then uses. All of it is sealed against resizing, so a mapping
+// never faults. docs/host.md draws it byte by byte; the assertions below keep the two together.
+//
+// Atomics are sequentially consistent unless a comment at their use argues otherwise.
+#ifndef PARLEY_KERNEL_SIM_HOST_LAYOUT_H_
+#define PARLEY_KERNEL_SIM_HOST_LAYOUT_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel-sim/core/bounds.h"
+
+namespace parley::host {
+
+inline constexpr size_t kCacheLine = 64;
+
+// -- A slot: one send in flight from a client thread to a server
+
+// The phase of a slot is in the low bits of its state word; who may change it:
+//
+//   kIdle ---client---> kSent ---server---> kTaken ---server---> kReplied --client--> kIdle
+//                         |                    |                 kFailed  --client--> kIdle
+//                         +--client--> kIdle   +--client--> kLeft --server--> kIdle
+//
+// A phase changes by compare-and-exchange where both sides may change it.
+enum class Phase : uint32_t {
+  kIdle = 0,
+  kSent = 1,     // the request stands in the slot; not yet received (SEND)
+  kTaken = 2,    // received (REPLY)
+  kReplied = 3,  // the reply stands in the slot
+  kFailed = 4,   // an error reply stands in the slot
+  kLeft = 5,     // the client has left after the receive; the server has yet to let go
+};
+inline constexpr uint32_t kPhaseMask = 7;
+inline constexpr uint32_t kClientSleeps = 8;   // the client waits in the kernel for the word to change
+inline constexpr uint32_t kNudged = 16;        // the client's own process wants it to look up
+inline constexpr uint32_t kWatched = 32;       // the server looks here before it sleeps: no bell needed
+inline constexpr uint32_t kWantsToLeave = 64;  // D3: the client has asked for an unblock pulse
+inline constexpr uint32_t kServerGone = 128;   // set by the client's agent: no reply will come
+
+constexpr Phase PhaseOf(uint32_t state) { return static_cast<Phase>(state & kPhaseMask); }
+constexpr uint32_t WithPhase(uint32_t flags, Phase phase) {
+  return (flags & ~kPhaseMask) | static_cast<uint32_t>(phase);
+}
+
+// R5, as the client claims it: a range of a region that the broker has lent to the server.
+struct SharedReference {
+  uint32_t region = 0;
+  uint8_t direction = 0;
+  uint8_t reserved[3] = {};
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+
+// Requests and replies up to kInlineBytes travel in the slot itself. What is longer stays in the
+// client's memory, where the server finds it by these.
+struct RemoteParts {
+  uint64_t address = 0;  // of an array of {address, length} in the client's memory
+  uint64_t count = 0;
+};
+
+inline constexpr size_t kInlineBytes = 4096;
+
+struct alignas(kCacheLine) Slot {
+  std::atomic<uint32_t> state;
+  uint32_t request_bytes;  // full length; inline if at most kInlineBytes
+  uint32_t reply_room;
+  uint32_t reply_bytes;  // by the server: full length; of an error: the length of its text
+  uint32_t thread;       // ThreadId of the sender
+  std::atomic<uint16_t> priority;  // changes while queued (P2)
+  uint8_t references;
+  uint8_t error;            // by the server: canonical code of an error reply
+  std::atomic<uint16_t> client_cpu;  // where each side ran last: decides whether to spin
+  std::atomic<uint16_t> server_cpu;
+  uint32_t sequence;  // counts the sends of this slot
+  std::array<std::byte, kInlineBytes + 32> bytes;  // starts in the first line
+  std::array<SharedReference, kMaxRegionReferences> region;
+  RemoteParts request_parts, reply_parts;
+  uint64_t sent_at;  // clock ticks, orders those that a server finds at once (P1)
+};
+static_assert(std::atomic<uint32_t>::is_always_lock_free);
+static_assert(offsetof(Slot, bytes) == 32);
+static_assert(sizeof(Slot) == 4608);
+
+// -- A lane: pulses from one source (a connection or an event) on their way to a channel
+
+// An entry with count 0 is the sender's to fill; with another it is queued. The receiver takes the
+// count by exchanging it for 0 when the pulse is received, so identical ones coalesce until then
+// (U2).
+struct LaneEntry {
+  std::atomic<uint32_t> count;
+  uint8_t code;
+  uint8_t priority;
+  uint16_t reserved;
+  uint64_t value;
+  uint64_t sent_at;
+};
+static_assert(sizeof(LaneEntry) == 24);
+struct Lane {
+  std::array<LaneEntry, kMaxQueuedPulsesPerConnection> entries;
+};
+
+// -- A link: the memory of one connection, mapped by its client and its server only
+
+inline constexpr uint32_t kSlotsPerLink = 3;
+inline constexpr uint32_t kBitsPerLink = 4;  // in the bell: one for each slot, the last for the lane
+inline constexpr uint32_t kLaneBit = 3;
+
+struct Link {
+  alignas(kCacheLine) std::atomic<uint32_t> closed_by_server;  // L1: the channel is gone
+  alignas(kCacheLine) std::array<Slot, kSlotsPerLink> slots;
+  Lane lane;
+};
+
+// -- A bell: who wants attention on one channel, among the clients of one user
+
+inline constexpr uint32_t kBellWords = 64;
+inline constexpr uint32_t kBellBits = kBellWords * 64;
+
+enum class Door : uint32_t {
+  kAwake = 0,     // somebody looks at the bell before sleeping
+  kSleeping = 1,  // wake one by the futex
+  kPolling = 2,   // wake by the eventfd
+};
+
+struct Bell {
+  // Bit w: words[w] is not 0. A client sets its bit in words first, then here; the server clears
+  // here first, then there. So a set bit is never without its summary for longer than a ring takes.
+  alignas(kCacheLine) std::atomic<uint64_t> summary;
+  std::atomic<uint32_t> door;  // a Door, futex word
+  // P4: the lowest priority at which a serving thread runs. A client above it that is about to sleep
+  // knocks on the eventfd, so that the server's agent boosts what is busy.
+  alignas(kCacheLine) std::atomic<uint32_t> served_level;
+  alignas(kCacheLine) std::array<std::atomic<uint64_t>, kBellWords> words;
+};
+
+// -- A page of threads: what `parley ps` and the deadlock check see of a process. Written by the
+// process, read by the broker and by tools, believed by nobody.
+
+struct ThreadEntry {
+  std::atomic<uint32_t> id;  // 0: free
+  std::atomic<uint32_t> tid;  // Linux
+  std::atomic<uint8_t> state;  // a ThreadState
+  std::atomic<uint8_t> base;
+  std::atomic<uint8_t> effective;
+  std::atomic<uint8_t> reserved;
+  // SEND, REPLY: a connection. RECEIVE: a channel. JOIN, MUTEX: a thread of the process.
+  std::atomic<uint32_t> blocked_on;
+  std::array<std::atomic<uint32_t>, 4> serves;  // channels (P3); the last is ~0 if there are more
+  std::atomic<uint64_t> since_ns;
+  std::array<std::atomic<char>, 32> name;  // cut
+};
+inline constexpr size_t kThreadEntries = 1024;
+
+struct ProcessPage {
+  alignas(kCacheLine) std::atomic<uint64_t> messages_sent;
+  std::atomic<uint64_t> messages_received;
+  std::atomic<uint64_t> bytes_copied;
+  std::atomic<uint64_t> bytes_leased;
+  alignas(kCacheLine) std::array<ThreadEntry, kThreadEntries> threads;
+};
+
+// -- Grants: one word for each region grant of a process. Written by the broker alone; the holder maps
+// it read-only. R6: a mapping may be touched while its word holds the grant's number.
+
+inline constexpr size_t kGrantWords = 8192;
+struct GrantPage {
+  std::array<std::atomic<uint64_t>, kGrantWords> words;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_LAYOUT_H_
