@@ -33,9 +33,9 @@ enum class Sharing : int { kShared = 0, kPrivate = FUTEX_PRIVATE_FLAG };
 inline bool FutexWait(std::atomic<uint32_t>& word, uint32_t value, int64_t until_ns,
                       Sharing sharing) {
   const timespec until = ToTimespec(until_ns);
-  const long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | static_cast<int>(sharing), value,
-                              until_ns == kNever ? nullptr : &until, nullptr,
-                              FUTEX_BITSET_MATCH_ANY);
+  const long result =
+      syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | static_cast<int>(sharing), value,
+              until_ns == kNever ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
   return result == 0 || errno != ETIMEDOUT;
 }
 
@@ -49,8 +49,8 @@ inline uint32_t LinuxThreadId() {
   return id;
 }
 
-// A lock that Linux hands its holder the priority of its highest waiter with: a thread of low priority
-// that holds it cannot keep one of high priority waiting behind one of middle priority.
+// A lock that Linux hands its holder the priority of its highest waiter with: a thread of low
+// priority that holds it cannot keep one of high priority waiting behind one of middle priority.
 class ABSL_LOCKABLE PriorityLock {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
@@ -60,11 +60,14 @@ class ABSL_LOCKABLE PriorityLock {
     while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
       PARLEY_CHECK(errno == EINTR || errno == EAGAIN);
     }
+    // Linux hands the lock over with all that the last holder wrote; this tells the thread
+    // sanitizer, which does not see Linux write the word.
     word_.load(std::memory_order_acquire);
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     uint32_t expected = LinuxThreadId();
     if (word_.compare_exchange_strong(expected, 0, std::memory_order_release)) return;
+    word_.fetch_or(0, std::memory_order_release);  // changes nothing; pairs with the load in Lock
     syscall(SYS_futex, &word_, FUTEX_UNLOCK_PI_PRIVATE, 0, nullptr, nullptr, 0);
   }
 
