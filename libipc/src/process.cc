@@ -3,7 +3,9 @@
 
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
 #include "libipc/src/convert.h"
 
 namespace ipc {
@@ -15,7 +17,21 @@ struct Process::Bodies {
     Bodies* bodies;
     std::function<void()> run;
   };
-  absl::flat_hash_map<Body*, std::unique_ptr<Body>> all;
+  // Held across no kernel call.
+  absl::Mutex lock;
+  absl::flat_hash_map<Body*, std::unique_ptr<Body>> all ABSL_GUARDED_BY(lock);
+
+  Body* Add(std::function<void()> run) {
+    auto body = std::make_unique<Body>(Body{this, std::move(run)});
+    Body* key = body.get();
+    absl::MutexLock locked(&lock);
+    all[key] = std::move(body);
+    return key;
+  }
+  std::unique_ptr<Body> Take(Body* body) {
+    absl::MutexLock locked(&lock);
+    return std::move(all.extract(body).mapped());
+  }
 
   static void Run(void* argument) {
     auto* body = static_cast<Body*>(argument);
@@ -23,7 +39,7 @@ struct Process::Bodies {
     // owns may make kernel calls as it goes, and other threads spawn meanwhile.
     struct Ended {
       Body* body;
-      ~Ended() { auto ended = body->bodies->all.extract(body); }
+      ~Ended() { auto ended = body->bodies->Take(body); }
     } ended{body};
     body->run();
   }
@@ -83,12 +99,10 @@ absl::StatusOr<Thread> Process::Spawn(const ThreadOptions& options, std::functio
   spawn.name = options.name;
   spawn.own_scheduling = options.scheduling.has_value();
   if (options.scheduling.has_value()) spawn.scheduling = ToKernel(*options.scheduling);
-  auto owned = std::make_unique<Bodies::Body>(Bodies::Body{bodies_.get(), std::move(body)});
-  Bodies::Body* key = owned.get();
-  bodies_->all[key] = std::move(owned);
+  Bodies::Body* key = bodies_->Add(std::move(body));
   auto thread = kernel_->ThreadSpawn(spawn, &Bodies::Run, key);
   if (!thread.ok()) {
-    bodies_->all.erase(key);
+    bodies_->Take(key);
     return thread.status();
   }
   return Thread(kernel_, parley::Raw(*thread));
