@@ -1,9 +1,9 @@
 // Ringing a bell, and looking who rang (layout.h).
 //
-// A ring is never lost: the client sets its bit, then the summary, then reads the door; the server, before
-// it sleeps, sets the door to kSleeping and then reads the summary. With sequential consistency one of
-// the two sees the other. A bit may be found set though its slot has nothing to say: whoever collects
-// looks at the slot.
+// A ring is never lost: the client sets its bit, then the summary, then reads the door; the server,
+// before it sleeps, sets the door to kSleeping and then reads the summary. With sequential
+// consistency one of the two sees the other. A bit may be found set though its slot has nothing to
+// say: whoever collects looks at the slot.
 #ifndef PARLEY_KERNEL_SIM_HOST_BELL_H_
 #define PARLEY_KERNEL_SIM_HOST_BELL_H_
 

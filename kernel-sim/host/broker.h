@@ -27,6 +27,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "kernel-sim/core/capability.h"
+#include "kernel-sim/core/errors.h"
 #include "kernel-sim/host/broker_objects.h"
 #include "kernel-sim/host/packet.h"
 
@@ -77,15 +78,27 @@ class Broker {
  private:
   using Answer = absl::StatusOr<Packet>;  // its call number is filled in by the dispatch
 
+  // With no padding that would tell a peer what stood there before.
+  template <WireStruct T>
+  static T Zeroed() {
+    T body;
+    std::memset(static_cast<void*>(&body), 0, sizeof(body));
+    return body;
+  }
+  static absl::Status Refuse(Error error) { return MakeError(error, Describe(error)); }
+
   // broker.cc: peers, dispatch.
   bool Dispatch(PeerRecord& peer, const Packet& packet);  // false: it broke the protocol
   bool DispatchStranger(PeerRecord& peer, const Packet& packet);
-  std::optional<bool> DispatchRegion(PeerRecord& peer, const Packet& packet);
-  template <WireStruct T, typename Handler>
-  bool Run(PeerRecord& peer, const Packet& packet, Handler handler);
+  bool DispatchLauncher(PeerRecord& launcher, const Packet& packet);
+  bool DispatchProcess(PeerRecord& peer, const Packet& packet);
+  template <WireStruct T>
+  bool Run(PeerRecord& peer, const Packet& packet,
+           Answer (Broker::*handler)(ProcessRecord&, const T&));
   void Conclude(const PeerRecord& peer, uint32_t call, Answer answer);
   void DropPeer(PeerRecord& peer);
   void ForgetPeer(PeerRecord& peer);
+  void NoLongerStranger(const PeerRecord& peer);
   template <WireStruct T>
   void Notify(const ProcessRecord& process, const T& notice, Fds fds = {},
               std::string_view tail = {});
@@ -94,32 +107,33 @@ class Broker {
   bool OnBecomeLauncher(PeerRecord& peer, const Packet& packet);
   bool OnJoin(PeerRecord& peer, const Packet& packet);
   absl::StatusOr<ProcessRecord*> Admit(const PeerRecord& peer, const Join& join);
-  void AnswerJoin(ProcessRecord& process);
+  bool AnswerJoin(ProcessRecord& process);
+  void WelcomeWaiting(ProgramSet& set);
   Answer Welcome(ProcessRecord& process);
   absl::Status ConnectToNames(ProcessRecord& process, Joined& joined, Fds& fds);
   absl::Status MakeNameChannel(ProcessRecord& process, Joined& joined, Fds& fds);
-  void OnSpawn(PeerRecord& peer, uint32_t call, const Spawn& spawn, std::string_view tail);
+  bool OnSpawn(const PeerRecord& maker, const Packet& packet);
   absl::StatusOr<ProcessRecord*> MakeProcess(const PeerRecord& maker, const Spawn& spawn,
                                              const std::vector<std::string>& strings);
   absl::Status CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
                           const std::vector<std::string>& strings) const;
-  Answer OnKill(const PeerRecord& peer, const Kill& kill);
-  Answer OnExited(const PeerRecord& peer, const Exited& exited, std::string_view reason);
+  bool OnKill(const PeerRecord& by, const Packet& packet);
+  absl::Status KillProcess(const PeerRecord& by, ProcessId target);
+  bool OnExited(const PeerRecord& launcher, const Packet& packet);
+  absl::Status BookExit(const ProgramSet& set, const Exited& exited, std::string_view reason);
   void EndProcess(ProcessRecord& process);
   void EndSet(ProgramSet& set);
   void EraseProcess(ProcessRecord& process);
   ProcessRecord* FindProcess(ProcessId id);  // alive, of any set
 
   // broker_channels.cc
-  Answer OnMakeChannel(ProcessRecord& owner, std::string_view name);
-  absl::StatusOr<ChannelRecord*> MakeChannel(ProcessRecord& owner, std::string_view name, Fds& fds);
-  Answer OnDestroyChannel(const ProcessRecord& owner, const DestroyChannel& call);
-  Answer OnGrantChannel(const ProcessRecord& owner, const GrantChannel& call);
-  Answer OnDelegate(const ProcessRecord& granter, const Delegate& call);
-  Answer OnRevoke(const ProcessRecord& by, const Revoke& call);
+  bool OnMakeChannel(ProcessRecord& owner, const Packet& packet);
+  absl::StatusOr<ChannelRecord*> AddChannel(ProcessRecord& owner, std::string_view name, Fds& fds);
+  Answer OnDestroyChannel(ProcessRecord& owner, const DestroyChannel& call);
+  Answer OnGrantChannel(ProcessRecord& owner, const GrantChannel& call);
   Answer OnConnect(ProcessRecord& client, const Connect& call);
-  Answer OnExtend(const ProcessRecord& client, const Extend& call);
-  Answer OnDisconnect(const ProcessRecord& client, const Disconnect& call);
+  Answer OnExtend(ProcessRecord& client, const Extend& call);
+  Answer OnDisconnect(ProcessRecord& client, const Disconnect& call);
   absl::StatusOr<ConnectionRecord*> MakeConnection(ProcessRecord& client, ChannelRecord& channel,
                                                    const Capability* capability,
                                                    Connected& connected, Fds& fds);
@@ -133,39 +147,44 @@ class Broker {
 
   // broker_bells.cc
   absl::StatusOr<std::unique_ptr<BellRecord>> MakeBell(uint32_t uid);
-  // Where the next link of this user rings; `fresh` is a bell that the channel does not have yet.
   absl::StatusOr<BellPlace> FindPlace(const ChannelRecord& channel, uint32_t uid,
                                       std::unique_ptr<BellRecord>& fresh);
-  void TakePlace(ChannelRecord& channel, const BellPlace& place,
-                 std::unique_ptr<BellRecord> fresh);
+  void TakePlace(ChannelRecord& channel, const BellPlace& place, std::unique_ptr<BellRecord> fresh);
   static void FreePlaces(ConnectionRecord& connection);
   static absl::Status AppendBell(const BellRecord& bell, Fds& fds);
 
   // broker_events.cc
-  Answer OnRegisterEvent(const ProcessRecord& owner, const RegisterEvent& call);
+  Answer OnRegisterEvent(ProcessRecord& owner, const RegisterEvent& call);
   Answer OnOpenEvent(ProcessRecord& target, const OpenEvent& call);
   absl::Status AttachEvent(EventRecord& event);
   void ForgetEvent(uint64_t number);
 
   // broker_capabilities.cc
-  absl::StatusOr<Token> Grant(CapabilityId from, const ProcessRecord& granter, ProcessId holder,
-                              const Extent& extent);
+  Answer OnDelegate(ProcessRecord& granter, const Delegate& call);
+  Answer OnRevoke(ProcessRecord& by, const Revoke& call);
+  Answer Grant(CapabilityId from, const ProcessRecord& granter, ProcessId holder,
+               const Extent& extent);
   void EndCapabilities(const std::vector<CapabilityId>& killed);
   absl::StatusOr<uint32_t> TakeWord(ProcessRecord& process, uint64_t value);
   static void ClearWord(ProcessRecord& process, uint32_t word);
-  absl::StatusOr<uint32_t> NextNumber(uint32_t& last);
+  static absl::StatusOr<uint32_t> NextNumber(uint32_t& last);
   Token DrawToken();
 
   // broker_regions.cc
   Answer OnMakeRegion(ProcessRecord& owner, const MakeRegion& call);
-  Answer OnGrantRegion(const ProcessRecord& granter, const GrantRegion& call);
+  Answer OnGrantRegion(ProcessRecord& granter, const GrantRegion& call);
   Answer OnRedeem(ProcessRecord& holder, const Redeem& call);
-  Answer OnRenewRegion(const ProcessRecord& owner, const RenewRegion& call);
-  Answer OnCommitRegion(const ProcessRecord& owner, const CommitRegion& call);
+  Answer OnRenewRegion(ProcessRecord& owner, const RenewRegion& call);
+  Answer OnCommitRegion(ProcessRecord& owner, const CommitRegion& call);
   Answer OnCloseRegion(ProcessRecord& holder, const CloseRegion& call);
   absl::Status Freeze(RegionRecord& region);
-  void Reclaim(RegionRecord& region);
+  void EndGrants(RegionRecord& region);
   void EndRegion(RegionRecord& region);
+  struct Outgoing {
+    const ProcessRecord* to;
+    Packet packet;
+  };
+  absl::StatusOr<std::vector<Outgoing>> PrepareFreeze(const RegionRecord& region);
   // A live capability of the holder over a region, and the region.
   struct Held {
     const Capability* capability;
@@ -174,15 +193,14 @@ class Broker {
   absl::StatusOr<Held> FindHeld(const ProcessRecord& holder, CapabilityId capability);
   absl::StatusOr<RegionRecord*> FindOwned(const ProcessRecord& owner, CapabilityId capability);
   RegionRecord* FindRegion(uint64_t id);
-  static Answer DescribeRegion(const RegionRecord& region, const Capability& capability,
-                               const UniqueFd& memory, uint32_t word, uint64_t value);
+  static Answer DescribeToOwner(const RegionRecord& region, UniqueFd memory);
   absl::StatusOr<UniqueFd> MemoryFor(const RegionRecord& region, const ProcessRecord& reader,
                                      Rights rights);
 
   // broker_lends.cc
-  Answer OnLend(const ProcessRecord& lender, const Lend& call);
-  absl::Status SendLent(const ConnectionRecord& connection, const RegionRecord& region,
-                        Rights rights);
+  Answer OnLend(ProcessRecord& lender, const Lend& call);
+  static Packet MakeLent(uint32_t connection, const RegionRecord& region, Rights rights,
+                         UniqueFd memory);
   using LendKey = std::pair<uint32_t, RegionId>;
   void EndLends(CapabilityId capability, const std::set<LendKey>& lends,
                 std::map<LendKey, Rights>& before);
@@ -190,7 +208,7 @@ class Broker {
   void ForgetLendsOver(ConnectionRecord& connection);
 
   // broker_deadlock.cc
-  Answer OnFindDeadlock(const ProcessRecord& asker, const FindDeadlock& call);
+  Answer OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& call);
 
   void CheckProcesses() const;
   void CheckBells() const;
@@ -220,11 +238,8 @@ class Broker {
   friend class DeadlockSearch;
 };
 
-inline absl::Status Refuse(Error error) { return MakeError(error, Describe(error)); }
-
 template <WireStruct T>
-void Broker::Notify(const ProcessRecord& process, const T& notice, Fds fds,
-                    std::string_view tail) {
+void Broker::Notify(const ProcessRecord& process, const T& notice, Fds fds, std::string_view tail) {
   if (process.stage != ProcessRecord::Stage::kJoined) return;
   Packet packet = Packet::Of(0, notice, tail);
   packet.fds = std::move(fds);

@@ -31,9 +31,9 @@ struct ProgramSet {
   PeerId launcher = PeerId::kNone;
   uint32_t uid = 0, gid = 0;  // the launcher's
   std::vector<std::string> programs;
-  std::set<ProcessId> processes;               // those with a record, ended or not
-  ProcessId name_server = ProcessId::kNone;    // from its spawn to its end
-  ChannelId name_channel = ChannelId::kNone;   // from its join to its end
+  std::set<ProcessId> processes;              // those with a record, ended or not
+  ProcessId name_server = ProcessId::kNone;   // from its spawn to its end
+  ChannelId name_channel = ChannelId::kNone;  // from its join to its end
 };
 
 struct PeerRecord {
@@ -61,10 +61,10 @@ struct ProcessRecord {
   int ceiling = kMaxPriority;
   uint32_t uid = 0, gid = 0;
   uint64_t region_quota_bytes = 0;
-  uint64_t ticket = 0;          // kLaunched
-  bool killed = false;          // kLaunched: its join will be refused
-  PeerRecord* peer = nullptr;   // kWaiting, kJoined
-  uint32_t join_call = 0;       // kWaiting
+  uint64_t ticket = 0;         // kLaunched
+  bool killed = false;         // kLaunched: its join will be refused
+  PeerRecord* peer = nullptr;  // kWaiting, kJoined
+  uint32_t join_call = 0;      // kWaiting
 
   // kJoined: its shared pages, as the broker sees them.
   SharedMapping page, grants;
@@ -108,8 +108,8 @@ struct ChannelRecord {
 // What was lent over one connection of one region: by which capabilities, how far.
 using LentBy = std::vector<std::pair<CapabilityId, Rights>>;
 
-// One client process's way to one channel. Without a channel it is dead, and waits for its client to
-// close it.
+// One client process's way to one channel. Without a channel it is dead, and waits for its client
+// to close it.
 struct ConnectionRecord {
   uint32_t number = 0;
   ProcessRecord* client = nullptr;
@@ -150,8 +150,9 @@ struct RegionRecord {
 
 // What rests on one capability, to end with it (R7).
 struct Dependents {
+  ProcessRecord* holder = nullptr;
   std::set<uint32_t> connections;
-  std::vector<uint32_t> grant_words;  // of its holder's page, one for each redeem
+  std::vector<uint32_t> grant_words;              // of its holder's page, one for each redeem
   std::set<std::pair<uint32_t, RegionId>> lends;  // connection and region
   uint64_t event = 0;
 };

@@ -1,8 +1,9 @@
 // The memory that processes of the host kernel share: slots, links, bells, lanes, thread pages.
 //
-// Everything here is written by another process at any time. What a reader takes out of it, it reads
-// once into memory of its own, checks, then uses. All of it is sealed against resizing, so a mapping
-// never faults. docs/host.md draws it byte by byte; the assertions below keep the two together.
+// Everything here is written by another process at any time. What a reader takes out of it, it
+// reads once into memory of its own, checks, then uses. All of it is sealed against resizing, so a
+// mapping never faults. docs/host.md draws it byte by byte; the assertions below keep the two
+// together.
 //
 // Atomics are sequentially consistent unless a comment at their use argues otherwise.
 #ifndef PARLEY_KERNEL_SIM_HOST_LAYOUT_H_
@@ -37,9 +38,10 @@ enum class Phase : uint32_t {
   kLeft = 5,     // the client has left after the receive; the server has yet to let go
 };
 inline constexpr uint32_t kPhaseMask = 7;
-inline constexpr uint32_t kClientSleeps = 8;   // the client waits in the kernel for the word to change
-inline constexpr uint32_t kNudged = 16;        // the client's own process wants it to look up
-inline constexpr uint32_t kWatched = 32;       // the server looks here before it sleeps: no bell needed
+inline constexpr uint32_t kClientSleeps =
+    8;                                    // the client waits in the kernel for the word to change
+inline constexpr uint32_t kNudged = 16;   // the client's own process wants it to look up
+inline constexpr uint32_t kWatched = 32;  // the server looks here before it sleeps: no bell needed
 inline constexpr uint32_t kWantsToLeave = 64;  // D3: the client has asked for an unblock pulse
 inline constexpr uint32_t kServerGone = 128;   // set by the client's agent: no reply will come
 
@@ -66,25 +68,29 @@ struct RemoteParts {
 
 inline constexpr size_t kInlineBytes = 4096;
 
+// The first line is the client's but for the state. What an answer consists of begins in the
+// second: the client watches the first while it waits, and each write into a watched line is a
+// line's trip.
 struct alignas(kCacheLine) Slot {
   std::atomic<uint32_t> state;
   uint32_t request_bytes;  // full length; inline if at most kInlineBytes
   uint32_t reply_room;
-  uint32_t reply_bytes;  // by the server: full length; of an error: the length of its text
-  uint32_t thread;       // ThreadId of the sender
+  uint32_t thread;                 // ThreadId of the sender
+  uint32_t sequence;               // counts the sends of this slot
   std::atomic<uint16_t> priority;  // changes while queued (P2)
   uint8_t references;
-  uint8_t error;            // by the server: canonical code of an error reply
+  uint8_t reserved;
+  uint64_t sent_at;                  // clock ticks, orders those that a server finds at once (P1)
   std::atomic<uint16_t> client_cpu;  // where each side ran last: decides whether to spin
-  std::atomic<uint16_t> server_cpu;
-  uint32_t sequence;  // counts the sends of this slot
-  std::array<std::byte, kInlineBytes + 32> bytes;  // starts in the first line
+  alignas(kCacheLine) uint32_t reply_bytes;  // full length; of an error: the length of its text
+  uint16_t server_cpu;
+  uint8_t error;                                          // canonical code of an error reply
+  alignas(16) std::array<std::byte, kInlineBytes> bytes;  // of the request, then of the reply
   std::array<SharedReference, kMaxRegionReferences> region;
   RemoteParts request_parts, reply_parts;
-  uint64_t sent_at;  // clock ticks, orders those that a server finds at once (P1)
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
-static_assert(offsetof(Slot, bytes) == 32);
+static_assert(offsetof(Slot, reply_bytes) == 64 && offsetof(Slot, bytes) == 80);
 static_assert(sizeof(Slot) == 4608);
 
 // -- A lane: pulses from one source (a connection or an event) on their way to a channel
@@ -108,7 +114,8 @@ struct Lane {
 // -- A link: the memory of one connection, mapped by its client and its server only
 
 inline constexpr uint32_t kSlotsPerLink = 3;
-inline constexpr uint32_t kBitsPerLink = 4;  // in the bell: one for each slot, the last for the lane
+inline constexpr uint32_t kBitsPerLink =
+    4;  // in the bell: one for each slot, the last for the lane
 inline constexpr uint32_t kLaneBit = 3;
 
 struct Link {
@@ -133,8 +140,8 @@ struct Bell {
   // here first, then there. So a set bit is never without its summary for longer than a ring takes.
   alignas(kCacheLine) std::atomic<uint64_t> summary;
   std::atomic<uint32_t> door;  // a Door, futex word
-  // P4: the lowest priority at which a serving thread runs. A client above it that is about to sleep
-  // knocks on the eventfd, so that the server's agent boosts what is busy.
+  // P4: the lowest priority at which a serving thread runs. A client above it that is about to
+  // sleep knocks on the eventfd, so that the server's agent boosts what is busy.
   alignas(kCacheLine) std::atomic<uint32_t> served_level;
   alignas(kCacheLine) std::array<std::atomic<uint64_t>, kBellWords> words;
 };
@@ -143,8 +150,8 @@ struct Bell {
 // process, read by the broker and by tools, believed by nobody.
 
 struct ThreadEntry {
-  std::atomic<uint32_t> id;  // 0: free
-  std::atomic<uint32_t> tid;  // Linux
+  std::atomic<uint32_t> id;    // 0: free
+  std::atomic<uint32_t> tid;   // Linux
   std::atomic<uint8_t> state;  // a ThreadState
   std::atomic<uint8_t> base;
   std::atomic<uint8_t> effective;
@@ -165,8 +172,8 @@ struct ProcessPage {
   alignas(kCacheLine) std::array<ThreadEntry, kThreadEntries> threads;
 };
 
-// -- Grants: one word for each region grant of a process. Written by the broker alone; the holder maps
-// it read-only. R6: a mapping may be touched while its word holds the grant's number.
+// -- Grants: one word for each region grant of a process. Written by the broker alone; the holder
+// maps it read-only. R6: a mapping may be touched while its word holds the grant's number.
 
 inline constexpr size_t kGrantWords = 8192;
 struct GrantPage {

@@ -1,15 +1,17 @@
 // What client and server do to a slot (layout.h), step by step, without a lock or a system call.
 //
-// One client thread uses a slot at a time, and one server process. The state word alone decides who may
-// touch the rest: the client while the phase is kIdle, kReplied or kFailed, the server from kTaken until
-// it answers. Each change of phase that the other side could also make is a compare-and-exchange; each
-// function says what it leaves. All atomics here are sequentially consistent: on x86-64 that costs
-// nothing over what the exchanges cost anyway, and the argument for the watch needs it.
+// One client thread uses a slot at a time, and one server process. The state word alone decides who
+// may touch the rest: the client while the phase is kIdle, kReplied or kFailed, the server from
+// kTaken until it answers. Each change of phase that the other side could also make is a
+// compare-and-exchange; each function says what it leaves. All atomics here are sequentially
+// consistent: on x86-64 that costs nothing over what the exchanges cost anyway, and the argument
+// for the watch needs it.
 //
-// The watch: a server that answers with `watch` promises to look at this slot before it next sleeps, so
-// the client's next send need not ring the bell. Either the client's exchange in Submit finds the flag,
-// and then the server's WithdrawWatch, which comes after it, finds kSent; or the server has withdrawn
-// the flag first, and then Submit finds it gone and says to ring. No message falls between.
+// The watch: a server that answers with `watch` promises to look at this slot before it next
+// sleeps, so the client's next send need not ring the bell. Either the client's exchange in Submit
+// finds the flag, and then the server's WithdrawWatch, which comes after it, finds kSent; or the
+// server has withdrawn the flag first, and then Submit finds it gone and says to ring. No message
+// falls between.
 #ifndef PARLEY_KERNEL_SIM_HOST_SLOT_H_
 #define PARLEY_KERNEL_SIM_HOST_SLOT_H_
 
@@ -25,7 +27,8 @@ inline bool IsFree(const Slot& slot) {
   return phase == Phase::kIdle || phase == Phase::kReplied || phase == Phase::kFailed;
 }
 
-// The request stands in the slot: sends it. Returns whether the bell must be rung. REQUIRES: IsFree.
+// The request stands in the slot: sends it. Returns whether the bell must be rung. REQUIRES:
+// IsFree.
 inline bool Submit(Slot& slot) {
   const uint32_t before = slot.state.exchange(static_cast<uint32_t>(Phase::kSent));
   return (before & kWatched) == 0;
@@ -51,18 +54,20 @@ inline uint32_t PrepareSleep(Slot& slot) {
   uint32_t state = slot.state.load();
   for (;;) {
     const Phase phase = PhaseOf(state);
-    if ((phase != Phase::kSent && phase != Phase::kTaken) || (state & (kNudged | kServerGone)) != 0) {
+    if ((phase != Phase::kSent && phase != Phase::kTaken) ||
+        (state & (kNudged | kServerGone)) != 0) {
       return 0;
     }
     if ((state & kClientSleeps) != 0) return state;
-    if (slot.state.compare_exchange_weak(state, state | kClientSleeps)) return state | kClientSleeps;
+    if (slot.state.compare_exchange_weak(state, state | kClientSleeps))
+      return state | kClientSleeps;
   }
 }
 
 // -- By the server
 
-// S1: receives the request; false if the client has withdrawn it. What stands in the slot is still the
-// client's to overwrite, if it cheats: read it once.
+// S1: receives the request; false if the client has withdrawn it. What stands in the slot is still
+// the client's to overwrite, if it cheats: read it once.
 inline bool Take(Slot& slot) { return MovePhase(slot, Phase::kSent, Phase::kTaken); }
 
 struct AnswerResult {

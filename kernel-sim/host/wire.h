@@ -1,5 +1,5 @@
-// What a process and the broker say to each other: packets on a Unix socket, each a header, a struct
-// of fixed size, a tail of bytes, and file descriptors.
+// What a process and the broker say to each other: packets on a Unix socket, each a header, a
+// struct of fixed size, a tail of bytes, and file descriptors.
 //
 // A call of a process is answered by one packet with its number: Failed, or the struct named beside
 // it. A notice has call number 0 and no answer. Descriptors are listed in their order.
@@ -107,15 +107,15 @@ struct Join {  // the first packet of a process -> Joined
   uint32_t reserved;
   uint64_t ticket;  // from Launch
 };
-// Descriptors: the process page, the grant page; with a name service also its link, bell, knocker and
-// pidfd. Tail: the process's name and its arguments, each ended by a zero byte.
+// Descriptors: the process page, the grant page; with a name service also its link, bell, knocker
+// and pidfd. Tail: the process's name and its arguments, each ended by a zero byte.
 struct Joined {
   static constexpr Kind kKind = Kind::kJoined;
   ProcessId process;
   uint32_t uid, gid;
   int32_t ceiling;
   WireScheduling scheduling;
-  uint64_t start_ns;  // CLOCK_MONOTONIC when the kernel started
+  uint64_t start_ns;       // CLOCK_MONOTONIC when the kernel started
   ChannelId name_channel;  // to make: only in the name server
   uint32_t has_names;      // whether `names` and its descriptors are there
   struct {
@@ -131,7 +131,8 @@ struct Spawn {  // tail: program, name, arguments, each ended by a zero byte -> 
   WireScheduling scheduling;
   int32_t ceiling;
   uint32_t has_uid, uid, has_gid, gid;
-  uint32_t name_server;  // of a launcher only: this one's channel is every process's first connection
+  uint32_t
+      name_server;  // of a launcher only: this one's channel is every process's first connection
   uint64_t region_quota_bytes;
 };
 struct Spawned {
@@ -150,7 +151,8 @@ struct ChildEnded {  // notice to the maker; tail: the reason
 };
 
 // The launcher forks the processes of one set of programs.
-struct BecomeLauncher {  // instead of Join; tail: the programs' names, each ended by a zero byte -> Done
+struct BecomeLauncher {  // instead of Join; tail: the programs' names, each ended by a zero byte ->
+                         // Done
   static constexpr Kind kKind = Kind::kBecomeLauncher;
   uint32_t version;
 };
@@ -208,7 +210,8 @@ struct Extend {  // three more slots for a connection -> Connected
   static constexpr Kind kKind = Kind::kExtend;
   uint32_t connection;
 };
-struct Connected {  // descriptors: link, bell, knocker, pidfd of the server; tail: the channel's name
+struct Connected {  // descriptors: link, bell, knocker, pidfd of the server; tail: the channel's
+                    // name
   static constexpr Kind kKind = Kind::kConnected;
   uint32_t connection;
   ChannelId channel;
@@ -221,7 +224,8 @@ struct Disconnect {  // -> Done
   static constexpr Kind kKind = Kind::kDisconnect;
   uint32_t connection;
 };
-// Notice to the server. Descriptors: link, pidfd of the client; with `new_bell` also bell and knocker.
+// Notice to the server. Descriptors: link, pidfd of the client; with `new_bell` also bell and
+// knocker.
 struct Attached {
   static constexpr Kind kKind = Kind::kAttached;
   uint32_t connection;
@@ -307,9 +311,9 @@ struct RegionMade {  // descriptor: its memory, for reading or writing as `right
   RegionId region;
   Rights rights;
   CapabilityId capability;
-  uint64_t memory_bytes;  // of the whole file
+  uint64_t memory_bytes;    // of the whole file
   uint64_t offset, length;  // of what was granted
-  uint32_t grant_word;    // in the holder's grant page, and what it holds while the grant stands
+  uint32_t grant_word;      // in the holder's grant page, and what it holds while the grant stands
   uint32_t others_may_write;
   uint64_t grant_value;
 };
@@ -342,15 +346,15 @@ struct Unlent {  // notice to the server: the lender has lost the region
   uint32_t connection;
   RegionId region;
 };
-// New memory for a region, by its owner, who copies the contents over (not by a mapping that is still
-// there at the commit) and then commits -> RegionMade, which replaces nothing yet.
+// New memory for a region, by its owner, who copies the contents over (not by a mapping that is
+// still there at the commit) and then commits -> RegionMade, which replaces nothing yet.
 struct RenewRegion {
   static constexpr Kind kKind = Kind::kRenewRegion;
   CapabilityId capability;
 };
 // The renewed memory is the region's from now on -> Done. Frozen (R4): sealed against every write,
-// holders and servers get it in place of the old. Reclaimed (R7): all grants and lends are dead, and the
-// old memory is emptied under whoever still maps it.
+// holders and servers get it in place of the old. Reclaimed (R7): all grants and lends are dead,
+// and the old memory is emptied under whoever still maps it.
 struct CommitRegion {
   static constexpr Kind kKind = Kind::kCommitRegion;
   CapabilityId capability;
@@ -361,7 +365,8 @@ struct Replaced {  // notice to a holder; descriptor: the frozen memory, read-on
   static constexpr Kind kKind = Kind::kReplaced;
   CapabilityId capability;
 };
-struct GrantEnded {  // notice to a holder: revoked, or the owner has gone; its grant word is 0 already
+struct GrantEnded {  // notice to a holder: revoked, or the owner has gone; its grant word is 0
+                     // already
   static constexpr Kind kKind = Kind::kGrantEnded;
   CapabilityId capability;
 };
@@ -371,7 +376,9 @@ struct CloseRegion {  // -> Done
 };
 
 template <typename T>
-concept WireStruct = std::is_trivially_copyable_v<T> && requires { T::kKind; };
+concept WireStruct = std::is_trivially_copyable_v<T> && requires {
+  T::kKind;
+};
 
 }  // namespace parley::host
 

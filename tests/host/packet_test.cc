@@ -1,4 +1,6 @@
 // Packets, descriptors and sealed memory of the host kernel.
+#include "kernel-sim/host/packet.h"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
@@ -7,7 +9,6 @@
 
 #include "kernel-sim/core/errors.h"
 #include "kernel-sim/host/futex.h"
-#include "kernel-sim/host/packet.h"
 
 namespace parley::host {
 namespace {

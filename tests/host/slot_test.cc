@@ -1,4 +1,6 @@
 // Slots and bells of the host kernel: each transition, and two threads that lose nothing.
+#include "kernel-sim/host/slot.h"
+
 #include <doctest/doctest.h>
 
 #include <map>
@@ -9,7 +11,6 @@
 
 #include "kernel-sim/host/bell.h"
 #include "kernel-sim/host/futex.h"
-#include "kernel-sim/host/slot.h"
 
 namespace parley::host {
 namespace {
@@ -28,9 +29,9 @@ TEST_CASE("a slot goes from phase to phase as drawn, and keeps its flags") {
     bool (*step)(Slot&);
     Phase from, to;
   };
-  for (const Step& step : {Step{Withdraw, Phase::kSent, Phase::kIdle},
-                           Step{Leave, Phase::kTaken, Phase::kLeft},
-                           Step{Take, Phase::kSent, Phase::kTaken}}) {
+  for (const Step& step :
+       {Step{Withdraw, Phase::kSent, Phase::kIdle}, Step{Leave, Phase::kTaken, Phase::kLeft},
+        Step{Take, Phase::kSent, Phase::kTaken}}) {
     for (Phase phase : kPhases) {
       for (uint32_t flags : {0u, kFlags}) {
         Put(*slot, phase, flags);
