@@ -26,13 +26,16 @@ struct Packet {
   static Packet Of(uint32_t call, const T& body, std::string_view tail = {}) {
     Packet packet;
     const Header header = {T::kKind, call};
-    packet.bytes.resize(sizeof(header) + sizeof(T) + tail.size());
-    std::memcpy(packet.bytes.data(), &header, sizeof(header));
-    std::memcpy(packet.bytes.data() + sizeof(header), &body, sizeof(T));
-    if (!tail.empty()) {
-      std::memcpy(packet.bytes.data() + sizeof(header) + sizeof(T), tail.data(), tail.size());
-    }
+    packet.bytes.reserve(sizeof(header) + sizeof(T) + tail.size());
+    packet.Append(&header, sizeof(header));
+    packet.Append(&body, sizeof(T));
+    packet.Append(tail.data(), tail.size());
     return packet;
+  }
+
+  void Append(const void* data, size_t size) {
+    const auto* begin = static_cast<const std::byte*>(data);
+    bytes.insert(bytes.end(), begin, begin + size);
   }
 
   // None for one that is too short to have a header.

@@ -1,0 +1,175 @@
+// The broker's peers, and what each of their packets is handed to.
+#include "kernel-sim/host/broker.h"
+
+#include <utility>
+
+#include "kernel-sim/core/check.h"
+
+namespace parley::host {
+namespace {
+
+constexpr size_t kMaxFailureBytes = 1024;  // of a text, cut beyond: it may quote what the peer said
+
+}  // namespace
+
+Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits)
+    : outlet_(outlet), start_ns_(start_ns), limits_(limits) {}
+
+Broker::~Broker() = default;
+
+// -- Peers
+
+void Broker::OnPeer(PeerId peer, const Far& credentials, UniqueFd pidfd) {
+  PARLEY_CHECK(peer != PeerId::kNone && !peers_.contains(peer));
+  auto strangers = strangers_.find(credentials.uid);
+  if (strangers != strangers_.end() && strangers->second >= limits_.strangers_per_user) {
+    return outlet_.Drop(peer);
+  }
+  ++strangers_[credentials.uid];
+  auto record = std::make_unique<PeerRecord>();
+  record->id = peer;
+  record->far = credentials;
+  record->far.process = ProcessId::kNone;
+  record->pidfd = std::move(pidfd);
+  peers_[peer] = std::move(record);
+}
+
+void Broker::OnPacket(PeerId peer, const Packet& packet) {
+  auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  if (!Dispatch(*found->second, packet)) DropPeer(*found->second);
+}
+
+void Broker::OnGone(PeerId peer) {
+  auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  PeerRecord& record = *found->second;
+  if (record.process != nullptr) EndProcess(*record.process);
+  if (record.set != nullptr) EndSet(*record.set);
+  ForgetPeer(record);
+}
+
+void Broker::DropPeer(PeerRecord& peer) {
+  const PeerId id = peer.id;
+  OnGone(id);
+  outlet_.Drop(id);
+}
+
+// REQUIRES: its process or set has ended.
+void Broker::ForgetPeer(PeerRecord& peer) {
+  if (peer.set != nullptr) {
+    --launchers_;
+  } else if (peer.far.process == ProcessId::kNone) {
+    NoLongerStranger(peer);
+  }
+  peers_.erase(peers_.find(peer.id));
+}
+
+void Broker::NoLongerStranger(const PeerRecord& peer) {
+  auto strangers = strangers_.find(peer.far.uid);
+  if (--strangers->second == 0) strangers_.erase(strangers);
+}
+
+// -- Dispatch
+
+// The one answer to a call.
+void Broker::Conclude(const PeerRecord& peer, uint32_t call, Answer answer) {
+  Packet packet;
+  if (answer.ok()) {
+    packet = std::move(*answer);
+  } else {
+    const std::string_view text(answer.status().message().data(), answer.status().message().size());
+    packet = Packet::Of(call, Failed{static_cast<uint32_t>(ErrorOf(answer.status()))},
+                        text.substr(0, kMaxFailureBytes));
+  }
+  Header header = *packet.header();
+  header.call = call;
+  std::memcpy(packet.bytes.data(), &header, sizeof(header));
+  outlet_.Send(peer.id, std::move(packet));
+}
+
+// Hands the body to `handler` and its answer to the peer.
+template <WireStruct T>
+bool Broker::Run(PeerRecord& peer, const Packet& packet,
+                 Answer (Broker::*handler)(ProcessRecord&, const T&)) {
+  const std::optional<T> body = packet.As<T>();
+  if (!body) return false;
+  Conclude(peer, packet.header()->call, (this->*handler)(*peer.process, *body));
+  return true;
+}
+
+bool Broker::Dispatch(PeerRecord& peer, const Packet& packet) {
+  if (!packet.header()) return false;
+  if (peer.set != nullptr) return DispatchLauncher(peer, packet);
+  if (peer.process == nullptr) return DispatchStranger(peer, packet);
+  // One that waits for the answer to its join has nothing to say.
+  if (peer.process->stage != ProcessRecord::Stage::kJoined) return false;
+  return DispatchProcess(peer, packet);
+}
+
+bool Broker::DispatchStranger(PeerRecord& peer, const Packet& packet) {
+  return packet.header()->kind == Kind::kBecomeLauncher ? OnBecomeLauncher(peer, packet)
+                                                        : OnJoin(peer, packet);
+}
+
+bool Broker::DispatchLauncher(PeerRecord& launcher, const Packet& packet) {
+  switch (packet.header()->kind) {
+    case Kind::kSpawn:
+      return OnSpawn(launcher, packet);
+    case Kind::kKill:
+      return OnKill(launcher, packet);
+    case Kind::kExited:
+      return OnExited(launcher, packet);
+    default:
+      return false;
+  }
+}
+
+bool Broker::DispatchProcess(PeerRecord& peer, const Packet& packet) {
+  switch (packet.header()->kind) {
+    case Kind::kSpawn:
+      return OnSpawn(peer, packet);
+    case Kind::kKill:
+      return OnKill(peer, packet);
+    case Kind::kMakeChannel:
+      return OnMakeChannel(*peer.process, packet);
+    case Kind::kDestroyChannel:
+      return Run(peer, packet, &Broker::OnDestroyChannel);
+    case Kind::kGrantChannel:
+      return Run(peer, packet, &Broker::OnGrantChannel);
+    case Kind::kDelegate:
+      return Run(peer, packet, &Broker::OnDelegate);
+    case Kind::kRevoke:
+      return Run(peer, packet, &Broker::OnRevoke);
+    case Kind::kConnect:
+      return Run(peer, packet, &Broker::OnConnect);
+    case Kind::kExtend:
+      return Run(peer, packet, &Broker::OnExtend);
+    case Kind::kDisconnect:
+      return Run(peer, packet, &Broker::OnDisconnect);
+    case Kind::kRegisterEvent:
+      return Run(peer, packet, &Broker::OnRegisterEvent);
+    case Kind::kOpenEvent:
+      return Run(peer, packet, &Broker::OnOpenEvent);
+    case Kind::kFindDeadlock:
+      return Run(peer, packet, &Broker::OnFindDeadlock);
+    case Kind::kMakeRegion:
+      return Run(peer, packet, &Broker::OnMakeRegion);
+    case Kind::kGrantRegion:
+      return Run(peer, packet, &Broker::OnGrantRegion);
+    case Kind::kRedeem:
+      return Run(peer, packet, &Broker::OnRedeem);
+    case Kind::kLend:
+      return Run(peer, packet, &Broker::OnLend);
+    case Kind::kRenewRegion:
+      return Run(peer, packet, &Broker::OnRenewRegion);
+    case Kind::kCommitRegion:
+      return Run(peer, packet, &Broker::OnCommitRegion);
+    case Kind::kCloseRegion:
+      return Run(peer, packet, &Broker::OnCloseRegion);
+    default:
+      return false;
+  }
+}
+
+}  // namespace parley::host

@@ -1,0 +1,425 @@
+// The broker's loop: one io_uring for accepting, receiving, sending, deaths and signals.
+//
+// Each socket has at most one receive, one send, and one poll of its peer's pidfd in flight; it
+// goes when none is. A completion names the socket by its number, never by an address, so one that
+// comes late finds nothing and does nothing.
+#include "kernel-sim/host/broker_loop.h"
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "kernel-sim/core/check.h"
+#include "kernel-sim/host/broker.h"
+#include "kernel-sim/host/futex.h"
+
+#ifndef SO_PEERPIDFD  // Linux 6.5; headers are older
+#define SO_PEERPIDFD 77
+#endif
+
+namespace parley::host {
+namespace {
+
+constexpr unsigned kRingEntries = 1024;
+constexpr size_t kMaxUnsentBytes = 4 << 20;     // of one peer; beyond, it is dropped
+constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
+constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
+constexpr int kBrokerPriority = 97;             // of SCHED_FIFO: above what programs can have
+
+enum class Operation : uint64_t { kAccept, kPause, kSignal, kReceive, kSend, kPoll, kCancel };
+
+uint64_t Tag(Operation operation, PeerId peer = PeerId::kNone) {
+  return Raw(peer) << 3 | static_cast<uint64_t>(operation);
+}
+
+struct Completion {
+  uint64_t tag;
+  int result;
+};
+
+struct Socket {
+  // kDraining: the broker has forgotten the peer; what was sent before is still to leave.
+  enum class State : uint8_t { kOpen, kDraining, kClosed };
+  PeerId id = PeerId::kNone;
+  State state = State::kOpen;
+  bool overflowed = false;
+  bool receiving = false, sending = false, polling = false;
+  UniqueFd fd, pidfd;
+  SocketMessage incoming, outgoing;
+  std::deque<Packet> outbox;  // the first is being sent if `sending`
+  size_t unsent_bytes = 0;
+};
+
+size_t Weight(const Packet& packet) {
+  return packet.bytes.size() + packet.fds.size() * kBytesOfADescriptor;
+}
+
+// The process at the far end as Linux knows it; an invalid descriptor if it is gone. Where the
+// socket itself does not tell, the number may have been another's by the time it is looked up; but
+// not if the far end, whose it was when it connected, is still there afterwards.
+UniqueFd PidfdOf(const UniqueFd& socket, pid_t pid) {
+  int fd = -1;
+  socklen_t length = sizeof(fd);
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERPIDFD, &fd, &length) == 0) return UniqueFd(fd);
+  if (errno != ENOPROTOOPT && errno != EOPNOTSUPP) return UniqueFd();
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  pollfd far = {socket.get(), POLLRDHUP, 0};
+  if (poll(&far, 1, 0) != 0) return UniqueFd();
+  return pidfd;
+}
+
+class Loop final : public BrokerOutlet {
+ public:
+  Loop(UniqueFd listener, bool private_to_launcher)
+      : listener_(std::move(listener)),
+        private_(private_to_launcher),
+        broker_(*this, MonotonicNs()) {}
+  ~Loop() override {
+    if (ring_is_up_) io_uring_queue_exit(&ring_);
+  }
+
+  int Run();
+
+  void Send(PeerId peer, Packet packet) override;
+  void Drop(PeerId peer) override;
+  void Kill(PeerId peer) override;
+  uint64_t Random() override;
+
+ private:
+  bool SetUp();
+  io_uring_sqe* NextEntry();
+  template <typename Prepare>
+  void Start(uint64_t tag, Prepare prepare);
+  void Harvest();
+  void Complete(const Completion& completion);
+  void CompleteOfSocket(Operation operation, PeerId peer, int result);
+
+  void StartAccept();
+  void OnAccept(int result);
+  void Welcome(UniqueFd fd);
+  void StartSignal();
+  void OnSignal();
+  void StartReceive(Socket& socket);
+  void OnReceive(Socket& socket, int result);
+  void StartSend(Socket& socket);
+  void OnSend(Socket& socket, int result);
+  void Lose(Socket& socket);
+  void Close(Socket& socket);
+  void ForgetIfIdle(Socket& socket);
+  bool IsOver() const;
+
+  UniqueFd listener_, signals_;
+  const bool private_;
+  signalfd_siginfo signal_ = {};
+  __kernel_timespec pause_ = {0, kAcceptPauseNs};
+  io_uring ring_ = {};
+  bool ring_is_up_ = false;
+  bool stopped_ = false, had_launcher_ = false;
+  PeerId last_peer_ = PeerId::kNone;
+  absl::flat_hash_map<PeerId, std::unique_ptr<Socket>> sockets_;
+  std::deque<Completion> completions_;
+  std::deque<PeerId> overflowed_;  // to be dropped once the broker has returned
+  Broker broker_;                  // goes first: what it drops on the way is still there
+};
+
+// -- The ring
+
+bool Loop::SetUp() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC));
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  // Where that is not permitted the broker runs as others do.
+  const sched_param priority = {kBrokerPriority};
+  sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
+  const int error = io_uring_queue_init(kRingEntries, &ring_, 0);
+  if (error < 0) {
+    std::fprintf(stderr, "parley: the broker cannot use io_uring: %s\n", strerror(-error));
+    return false;
+  }
+  ring_is_up_ = true;
+  return true;
+}
+
+io_uring_sqe* Loop::NextEntry() {
+  io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+  while (entry == nullptr) {  // full: make room
+    io_uring_submit(&ring_);
+    Harvest();
+    entry = io_uring_get_sqe(&ring_);
+  }
+  return entry;
+}
+
+template <typename Prepare>
+void Loop::Start(uint64_t tag, Prepare prepare) {
+  io_uring_sqe* entry = NextEntry();
+  prepare(entry);
+  io_uring_sqe_set_data64(entry, tag);
+}
+
+void Loop::Harvest() {
+  io_uring_cqe* done = nullptr;
+  while (io_uring_peek_cqe(&ring_, &done) == 0) {
+    completions_.push_back({done->user_data, done->res});
+    io_uring_cqe_seen(&ring_, done);
+  }
+}
+
+int Loop::Run() {
+  if (!SetUp()) return 1;
+  StartAccept();
+  StartSignal();
+  while (!IsOver()) {
+    const int result = io_uring_submit_and_wait(&ring_, completions_.empty() ? 1 : 0);
+    if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+      std::fprintf(stderr, "parley: the broker's io_uring has failed: %s\n", strerror(-result));
+      return 1;
+    }
+    Harvest();
+    while (!completions_.empty() && !IsOver()) {
+      const Completion completion = completions_.front();
+      completions_.pop_front();
+      Complete(completion);
+      while (!overflowed_.empty()) {
+        auto found = sockets_.find(overflowed_.front());
+        overflowed_.pop_front();
+        if (found != sockets_.end()) Lose(*found->second);
+      }
+      had_launcher_ |= broker_.launchers() > 0;
+    }
+  }
+  return 0;
+}
+
+// A private broker also ends when whoever it was made for has gone without becoming a launcher.
+bool Loop::IsOver() const {
+  if (stopped_ || !private_) return stopped_;
+  const bool nobody_came_to_stay = last_peer_ != PeerId::kNone && sockets_.empty();
+  return broker_.launchers() == 0 && (had_launcher_ || nobody_came_to_stay);
+}
+
+void Loop::Complete(const Completion& completion) {
+  const auto operation = static_cast<Operation>(completion.tag & 7);
+  switch (operation) {
+    case Operation::kAccept:
+      return OnAccept(completion.result);
+    case Operation::kPause:
+      return StartAccept();
+    case Operation::kSignal:
+      return OnSignal();
+    case Operation::kCancel:
+      return;
+    default:
+      return CompleteOfSocket(operation, PeerId{completion.tag >> 3}, completion.result);
+  }
+}
+
+void Loop::CompleteOfSocket(Operation operation, PeerId peer, int result) {
+  auto found = sockets_.find(peer);
+  PARLEY_CHECK(found != sockets_.end());
+  Socket& socket = *found->second;
+  if (operation == Operation::kReceive) {
+    socket.receiving = false;
+    if (socket.state == Socket::State::kOpen) OnReceive(socket, result);
+  } else if (operation == Operation::kSend) {
+    socket.sending = false;
+    if (socket.state != Socket::State::kClosed) OnSend(socket, result);
+  } else {
+    socket.polling = false;
+    if (socket.state != Socket::State::kClosed) Lose(socket);
+  }
+  ForgetIfIdle(socket);
+}
+
+// -- Accepting, signals
+
+void Loop::StartAccept() {
+  Start(Tag(Operation::kAccept), [&](io_uring_sqe* entry) {
+    io_uring_prep_accept(entry, listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  });
+}
+
+void Loop::OnAccept(int result) {
+  if (result >= 0) Welcome(UniqueFd(result));
+  if (result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -ENOBUFS) {
+    return Start(Tag(Operation::kPause),
+                 [&](io_uring_sqe* entry) { io_uring_prep_timeout(entry, &pause_, 0, 0); });
+  }
+  if (result == -EBADF || result == -EINVAL || result == -ENOTSOCK || result == -EOPNOTSUPP) {
+    std::fprintf(stderr, "parley: the broker cannot accept: %s\n", strerror(-result));
+    stopped_ = true;
+    return;
+  }
+  StartAccept();
+}
+
+void Loop::Welcome(UniqueFd fd) {
+  ucred credentials = {};
+  socklen_t length = sizeof(credentials);
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return;
+  UniqueFd pidfd = PidfdOf(fd, credentials.pid);
+  UniqueFd of_broker(fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!pidfd.valid() || !of_broker.valid()) return;
+  last_peer_ = PeerId{Raw(last_peer_) + 1};
+  auto& socket = sockets_[last_peer_];
+  socket = std::make_unique<Socket>();
+  socket->id = last_peer_;
+  socket->fd = std::move(fd);
+  socket->pidfd = std::move(pidfd);
+  broker_.OnPeer(
+      socket->id,
+      {ProcessId::kNone, static_cast<uint32_t>(credentials.pid), credentials.uid, credentials.gid},
+      std::move(of_broker));
+  if (socket->state != Socket::State::kOpen) return ForgetIfIdle(*socket);
+  Start(Tag(Operation::kPoll, socket->id),
+        [&](io_uring_sqe* entry) { io_uring_prep_poll_add(entry, socket->pidfd.get(), POLLIN); });
+  socket->polling = true;
+  StartReceive(*socket);
+}
+
+void Loop::StartSignal() {
+  Start(Tag(Operation::kSignal), [&](io_uring_sqe* entry) {
+    io_uring_prep_read(entry, signals_.get(), &signal_, sizeof(signal_), 0);
+  });
+}
+
+void Loop::OnSignal() {
+  if (signal_.ssi_signo == SIGTERM || (signal_.ssi_signo == SIGINT && !private_)) stopped_ = true;
+  signal_ = {};
+  StartSignal();
+}
+
+// -- Sockets
+
+void Loop::StartReceive(Socket& socket) {
+  socket.incoming.PrepareReceive();
+  // No packet to the broker carries descriptors. Without room for them Linux lets go of them by
+  // itself; closing them here could block on whatever file a peer has come up with.
+  socket.incoming.header()->msg_control = nullptr;
+  socket.incoming.header()->msg_controllen = 0;
+  Start(Tag(Operation::kReceive, socket.id), [&](io_uring_sqe* entry) {
+    io_uring_prep_recvmsg(entry, socket.fd.get(), socket.incoming.header(), MSG_CMSG_CLOEXEC);
+  });
+  socket.receiving = true;
+}
+
+void Loop::OnReceive(Socket& socket, int result) {
+  if (result == -EINTR || result == -EAGAIN) return StartReceive(socket);
+  if (result <= 0) return Lose(socket);
+  const auto packet = socket.incoming.Take(static_cast<size_t>(result));
+  if (!packet.ok()) return Lose(socket);
+  broker_.OnPacket(socket.id, *packet);
+  if (socket.state == Socket::State::kOpen) StartReceive(socket);
+}
+
+void Loop::Send(PeerId peer, Packet packet) {
+  auto found = sockets_.find(peer);
+  if (found == sockets_.end()) return;
+  Socket& socket = *found->second;
+  if (socket.state != Socket::State::kOpen || socket.overflowed) return;
+  socket.unsent_bytes += Weight(packet);
+  if (socket.unsent_bytes > kMaxUnsentBytes) {
+    socket.overflowed = true;
+    overflowed_.push_back(peer);
+    return;
+  }
+  socket.outbox.push_back(std::move(packet));
+  if (!socket.sending) StartSend(socket);
+}
+
+void Loop::StartSend(Socket& socket) {
+  socket.outgoing.PrepareSend(socket.outbox.front());
+  Start(Tag(Operation::kSend, socket.id), [&](io_uring_sqe* entry) {
+    io_uring_prep_sendmsg(entry, socket.fd.get(), socket.outgoing.header(), MSG_NOSIGNAL);
+  });
+  socket.sending = true;
+}
+
+void Loop::OnSend(Socket& socket, int result) {
+  if (result == -EINTR || result == -EAGAIN) return StartSend(socket);
+  if (result < 0) return Lose(socket);
+  socket.unsent_bytes -= Weight(socket.outbox.front());
+  socket.outbox.pop_front();
+  if (!socket.outbox.empty()) return StartSend(socket);
+  if (socket.state == Socket::State::kDraining) Close(socket);
+}
+
+void Loop::Drop(PeerId peer) {
+  auto found = sockets_.find(peer);
+  if (found == sockets_.end() || found->second->state != Socket::State::kOpen) return;
+  found->second->state = Socket::State::kDraining;
+  if (!found->second->sending) Close(*found->second);
+}
+
+void Loop::Kill(PeerId peer) {
+  auto found = sockets_.find(peer);
+  if (found == sockets_.end()) return;
+  syscall(SYS_pidfd_send_signal, found->second->pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+uint64_t Loop::Random() {
+  uint64_t number = 0;
+  PARLEY_CHECK(getrandom(&number, sizeof(number), 0) == sizeof(number));
+  return number;
+}
+
+// The peer has hung up, died, or said what nobody may.
+void Loop::Lose(Socket& socket) {
+  broker_.OnGone(socket.id);
+  Close(socket);
+}
+
+// Whatever is in flight is called back; the socket goes with the last of it.
+void Loop::Close(Socket& socket) {
+  if (socket.state == Socket::State::kClosed) return;
+  socket.state = Socket::State::kClosed;
+  shutdown(socket.fd.get(), SHUT_RDWR);
+  while (socket.outbox.size() > (socket.sending ? 1 : 0)) socket.outbox.pop_back();
+  const auto cancel = [&](bool in_flight, Operation operation) {
+    if (!in_flight) return;
+    Start(Tag(Operation::kCancel), [&](io_uring_sqe* entry) {
+      io_uring_prep_cancel64(entry, Tag(operation, socket.id), 0);
+    });
+  };
+  cancel(socket.receiving, Operation::kReceive);
+  cancel(socket.sending, Operation::kSend);
+  cancel(socket.polling, Operation::kPoll);
+}
+
+void Loop::ForgetIfIdle(Socket& socket) {
+  if (socket.state != Socket::State::kClosed) return;
+  if (!socket.receiving && !socket.sending && !socket.polling) {
+    sockets_.erase(sockets_.find(socket.id));
+  }
+}
+
+}  // namespace
+
+int RunBroker(UniqueFd listener, bool private_to_launcher) {
+  return Loop(std::move(listener), private_to_launcher).Run();
+}
+
+}  // namespace parley::host

@@ -1,0 +1,409 @@
+// Processes: how they are launched, join, and end; and their launchers.
+//
+// The life of one, numbered as the comments have it:
+//   (1) its maker asks for it (Spawn): it has an id, may be granted things, and its ticket goes to
+//       the launcher of its set (Launch)
+//   (2) it joins with the ticket; it may have to wait until its set's name server has
+//   (3) it is welcomed: pages, name service
+//   (4) its socket hangs up, or its pidfd says that it has died: all it holds ends at once
+//   (5) the launcher reports its exit status, which goes to its maker; the record goes
+// (4) and (5) come in either order.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "kernel-sim/core/check.h"
+#include "kernel-sim/host/broker.h"
+#include "kernel-sim/host/broker_memory.h"
+#include "kernel-sim/kernel.h"
+
+namespace parley::host {
+namespace {
+
+using Stage = ProcessRecord::Stage;
+
+// So that name and arguments fit into Joined.
+constexpr size_t kMaxSpawnTailBytes = kMaxPacketBytes - 4096;
+
+absl::Status CheckVersion(uint32_t version) {
+  if (version == kWireVersion) return absl::OkStatus();
+  return MakeError(Error::kInvalidArgument,
+                   absl::StrCat("version ", version, " of the protocol; the broker speaks version ",
+                                kWireVersion));
+}
+
+absl::Status CheckScheduling(const WireScheduling& scheduling, int ceiling) {
+  if (scheduling.policy > static_cast<uint32_t>(Policy::kSporadic)) {
+    return MakeError(Error::kInvalidArgument, "no such scheduling policy");
+  }
+  const auto policy = static_cast<Policy>(scheduling.policy);
+  if (scheduling.priority < kMinPriority || scheduling.priority > kMaxPriority) {
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("priority ", scheduling.priority, " is not 1 to 255"));
+  }
+  if (scheduling.priority > ceiling) {
+    return MakeError(Error::kNotPermitted,
+                     absl::StrCat("priority ", scheduling.priority,
+                                  " is above the process's ceiling of ", ceiling));
+  }
+  if (policy == Policy::kRoundRobin && scheduling.slice_ns <= 0) {
+    return MakeError(Error::kInvalidArgument, "a slice must be longer than 0");
+  }
+  if (policy != Policy::kSporadic) return absl::OkStatus();
+  if (scheduling.budget_ns <= 0 || scheduling.period_ns < scheduling.budget_ns) {
+    return MakeError(Error::kInvalidArgument,
+                     "a sporadic budget must be above 0 and at most its period");
+  }
+  if (scheduling.low_priority < kMinPriority || scheduling.low_priority > scheduling.priority) {
+    return MakeError(Error::kInvalidArgument, "a low priority must be 1 to the priority");
+  }
+  if (scheduling.max_replenishments < 1 || scheduling.max_replenishments > kMaxReplenishments) {
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("pending replenishments must be 1 to ", kMaxReplenishments));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ProcessRecord* Broker::FindProcess(ProcessId id) {
+  auto found = processes_.find(id);
+  return found == processes_.end() || !found->second->alive() ? nullptr : found->second.get();
+}
+
+// -- Launchers
+
+bool Broker::OnBecomeLauncher(PeerRecord& peer, const Packet& packet) {
+  const std::optional<BecomeLauncher> call = packet.As<BecomeLauncher>();
+  if (!call) return false;
+  const uint32_t number = packet.header()->call;
+  if (absl::Status version = CheckVersion(call->version); !version.ok()) {
+    Conclude(peer, number, version);
+    return false;
+  }
+  NoLongerStranger(peer);
+  peer.set = std::make_unique<ProgramSet>();
+  peer.set->launcher = peer.id;
+  peer.set->uid = peer.far.uid;
+  peer.set->gid = peer.far.gid;
+  peer.set->programs = SplitTail(packet.Tail<BecomeLauncher>());
+  ++launchers_;
+  Conclude(peer, number, Packet::Of(0, Done{}));
+  return true;
+}
+
+// The launcher is gone: nobody could start, reap or report its processes any more.
+void Broker::EndSet(ProgramSet& set) {
+  set.name_server = ProcessId::kNone;  // nobody is welcomed on the way
+  set.name_channel = ChannelId::kNone;
+  const std::vector<ProcessId> ids(set.processes.begin(), set.processes.end());
+  for (ProcessId id : ids) {
+    ProcessRecord& process = *processes_.at(id);
+    if (PeerRecord* peer = process.peer) {
+      outlet_.Kill(peer->id);
+      DropPeer(*peer);
+    }
+    if (process.alive()) EndProcess(process);
+    EraseProcess(process);
+  }
+}
+
+// -- (1) Spawn
+
+bool Broker::OnSpawn(const PeerRecord& maker, const Packet& packet) {
+  const std::optional<Spawn> spawn = packet.As<Spawn>();
+  if (!spawn) return false;
+  const std::vector<std::string> strings = SplitTail(packet.Tail<Spawn>());
+  const uint32_t call = packet.header()->call;
+  auto made = MakeProcess(maker, *spawn, strings);
+  if (!made.ok()) {
+    Conclude(maker, call, made.status());
+    return true;
+  }
+  const ProcessRecord& process = **made;
+  Conclude(maker, call, Packet::Of(0, Spawned{process.id}));
+  outlet_.Send(
+      process.set->launcher,
+      Packet::Of(0, Launch{process.ticket, process.id, process.maker, process.uid, process.gid},
+                 strings[0]));
+  return true;
+}
+
+// As Simulation::MakeProcess.
+absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
+                                const std::vector<std::string>& strings) const {
+  const ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
+  size_t bytes = 0;
+  for (const std::string& string : strings) bytes += string.size() + 1;
+  if (strings.size() < 2 || bytes > kMaxSpawnTailBytes) {
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("a process needs a program, a name, and arguments of at most ",
+                                  kMaxSpawnTailBytes, " bytes"));
+  }
+  if (strings[1].size() > kMaxNameBytes) {
+    return MakeError(Error::kInvalidArgument, "a process's name is too long");
+  }
+  if (std::find(set.programs.begin(), set.programs.end(), strings[0]) == set.programs.end()) {
+    return MakeError(Error::kNoSuchName, absl::StrCat("no program is called '", strings[0], "'"));
+  }
+  const int highest = maker.process == nullptr ? kMaxPriority : maker.process->ceiling;
+  if (spawn.ceiling < kMinPriority || spawn.ceiling > highest) {
+    return MakeError(Error::kNotPermitted, absl::StrCat("ceiling ", spawn.ceiling,
+                                                        " is not 1 to the maker's of ", highest));
+  }
+  if (absl::Status valid = CheckScheduling(spawn.scheduling, spawn.ceiling); !valid.ok()) {
+    return valid;
+  }
+  const uint32_t uid = maker.process == nullptr ? set.uid : maker.process->uid;
+  const uint32_t gid = maker.process == nullptr ? set.gid : maker.process->gid;
+  if (uid != 0 &&
+      ((spawn.has_uid != 0 && spawn.uid != uid) || (spawn.has_gid != 0 && spawn.gid != gid))) {
+    return MakeError(Error::kNotPermitted, "only uid 0 starts processes as somebody else");
+  }
+  if (spawn.name_server != 0 && maker.process != nullptr) {
+    return MakeError(Error::kNotPermitted, "only the launcher starts the name server");
+  }
+  if (spawn.name_server != 0 && set.name_server != ProcessId::kNone) {
+    return MakeError(Error::kAlreadyExists, "these processes have a name server");
+  }
+  if (set.processes.size() >= limits_.processes_per_set) {
+    return MakeError(Error::kQuotaExhausted,
+                     absl::StrCat(limits_.processes_per_set, " processes of a launcher are there"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, const Spawn& spawn,
+                                                   const std::vector<std::string>& strings) {
+  if (absl::Status valid = CheckSpawn(maker, spawn, strings); !valid.ok()) return valid;
+  const auto number = NextNumber(last_process_);
+  if (!number.ok()) return number.status();
+  ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
+  auto record = std::make_unique<ProcessRecord>();
+  ProcessRecord& process = *record;
+  process.id = ProcessId{*number};
+  process.set = &set;
+  process.maker = maker.process == nullptr ? ProcessId::kNone : maker.process->id;
+  process.name = strings[1].empty() ? strings[0] : strings[1];
+  process.arguments.assign(strings.begin() + 2, strings.end());
+  process.scheduling = spawn.scheduling;
+  process.ceiling = spawn.ceiling;
+  process.uid = maker.process == nullptr ? set.uid : maker.process->uid;
+  process.gid = maker.process == nullptr ? set.gid : maker.process->gid;
+  if (spawn.has_uid != 0) process.uid = spawn.uid;
+  if (spawn.has_gid != 0) process.gid = spawn.gid;
+  process.region_quota_bytes = spawn.region_quota_bytes;
+  while (process.ticket == 0 || tickets_.contains(process.ticket)) {
+    process.ticket = outlet_.Random();
+  }
+  tickets_[process.ticket] = process.id;
+  set.processes.insert(process.id);
+  if (spawn.name_server != 0) set.name_server = process.id;
+  processes_[process.id] = std::move(record);
+  return &process;
+}
+
+// -- (2) Join
+
+bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
+  const std::optional<Join> join = packet.As<Join>();
+  if (!join) return false;
+  const auto admitted = Admit(peer, *join);
+  if (!admitted.ok()) {
+    Conclude(peer, packet.header()->call, admitted.status());
+    return false;
+  }
+  ProcessRecord& process = **admitted;
+  tickets_.erase(process.ticket);
+  NoLongerStranger(peer);
+  peer.far.process = process.id;
+  peer.process = &process;
+  process.peer = &peer;
+  process.join_call = packet.header()->call;
+  process.stage = Stage::kWaiting;
+  const ProgramSet& set = *process.set;
+  const bool must_wait = set.name_server != ProcessId::kNone && set.name_server != process.id &&
+                         processes_.at(set.name_server)->stage != Stage::kJoined;
+  return must_wait || AnswerJoin(process);
+}
+
+absl::StatusOr<ProcessRecord*> Broker::Admit(const PeerRecord& peer, const Join& join) {
+  if (absl::Status version = CheckVersion(join.version); !version.ok()) return version;
+  auto ticket = tickets_.find(join.ticket);
+  if (ticket == tickets_.end()) {
+    return MakeError(Error::kNotPermitted, "the ticket admits no process, or has been used");
+  }
+  ProcessRecord& process = *processes_.at(ticket->second);
+  if (process.killed) return Refuse(Error::kProcessEnded);
+  if (peer.far.uid != process.uid || peer.far.gid != process.gid) {
+    return MakeError(Error::kNotPermitted,
+                     absl::StrCat("the process was started as ", process.uid, ":", process.gid,
+                                  ", and joins as ", peer.far.uid, ":", peer.far.gid));
+  }
+  return &process;
+}
+
+// -- (3) Welcome
+
+// False: it could not be welcomed, and is to be dropped.
+bool Broker::AnswerJoin(ProcessRecord& process) {
+  const PeerRecord& peer = *process.peer;
+  Answer welcome = Welcome(process);
+  const bool welcomed = welcome.ok();
+  Conclude(peer, process.join_call, std::move(welcome));
+  if (welcomed && process.set->name_server == process.id) WelcomeWaiting(*process.set);
+  return welcomed;
+}
+
+// The name server has joined, or never will.
+void Broker::WelcomeWaiting(ProgramSet& set) {
+  const std::vector<ProcessId> ids(set.processes.begin(), set.processes.end());
+  for (ProcessId id : ids) {
+    ProcessRecord& process = *processes_.at(id);
+    if (process.stage != Stage::kWaiting) continue;
+    PeerRecord& peer = *process.peer;
+    if (!AnswerJoin(process)) DropPeer(peer);
+  }
+}
+
+Broker::Answer Broker::Welcome(ProcessRecord& process) {
+  auto page = MakeBrokerMemory("parley-process", sizeof(ProcessPage), FurtherSeals::kNone);
+  if (!page.ok()) return page.status();
+  auto grants = MakeBrokerMemory("parley-grants", sizeof(GrantPage), FurtherSeals::kNone);
+  if (!grants.ok()) return grants.status();
+  auto mapped_page = MapShared(*page, sizeof(ProcessPage), /*writable=*/false);
+  if (!mapped_page.ok()) return mapped_page.status();
+  auto mapped_grants = MapShared(*grants, sizeof(GrantPage), /*writable=*/true);
+  if (!mapped_grants.ok()) return mapped_grants.status();
+  auto read_only = ReopenReadOnly(*grants);
+  if (!read_only.ok()) return read_only.status();
+  Fds fds;
+  fds.push_back(*std::move(page));
+  fds.push_back(*std::move(read_only));
+
+  Joined joined = {};
+  joined.process = process.id;
+  joined.uid = process.uid;
+  joined.gid = process.gid;
+  joined.ceiling = process.ceiling;
+  joined.scheduling = process.scheduling;
+  joined.start_ns = static_cast<uint64_t>(start_ns_);
+  if (absl::Status names = process.set->name_server == process.id
+                               ? MakeNameChannel(process, joined, fds)
+                               : ConnectToNames(process, joined, fds);
+      !names.ok()) {
+    return names;
+  }
+  process.page = *std::move(mapped_page);
+  process.grants = *std::move(mapped_grants);
+  process.stage = Stage::kJoined;
+  std::vector<std::string> strings = process.arguments;
+  strings.insert(strings.begin(), process.name);
+  Packet packet = Packet::Of(0, joined, JoinTail(strings));
+  packet.fds = std::move(fds);
+  return packet;
+}
+
+absl::Status Broker::MakeNameChannel(ProcessRecord& process, Joined& joined, Fds& fds) {
+  auto channel = AddChannel(process, "the name service", fds);
+  if (!channel.ok()) return channel.status();
+  process.set->name_channel = (*channel)->id;
+  joined.name_channel = (*channel)->id;
+  joined.names.channel = (*channel)->id;
+  joined.names.bell = (*channel)->bells[0]->number;
+  return absl::OkStatus();
+}
+
+// N5: the first connection of every process but the name server itself.
+absl::Status Broker::ConnectToNames(ProcessRecord& process, Joined& joined, Fds& fds) {
+  ChannelRecord* names = FindChannel(Raw(process.set->name_channel));
+  if (names == nullptr) return absl::OkStatus();
+  Connected connected = {};
+  auto connection = MakeConnection(process, *names, nullptr, connected, fds);
+  if (!connection.ok()) return connection.status();
+  joined.has_names = 1;
+  joined.names = {connected.connection, connected.channel, connected.bell, connected.first_bit,
+                  connected.server};
+  return absl::OkStatus();
+}
+
+// -- (4), (5) The end
+
+bool Broker::OnKill(const PeerRecord& by, const Packet& packet) {
+  const std::optional<Kill> kill = packet.As<Kill>();
+  if (!kill) return false;
+  const absl::Status killed = KillProcess(by, kill->process);
+  Conclude(by, packet.header()->call, killed.ok() ? Answer(Packet::Of(0, Done{})) : killed);
+  return true;
+}
+
+absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
+  if (target == ProcessId::kNone || Raw(target) > last_process_) return Refuse(Error::kBadHandle);
+  auto found = processes_.find(target);
+  if (found == processes_.end()) return absl::OkStatus();  // it has ended, and is forgotten
+  ProcessRecord& process = *found->second;
+  const bool may =
+      by.set != nullptr ? process.set == by.set.get() : process.maker == by.process->id;
+  if (!may) return MakeError(Error::kNotPermitted, "only its maker kills a process");
+  if (process.peer != nullptr) {
+    outlet_.Kill(process.peer->id);
+  } else {
+    process.killed = true;  // (2) will find out
+  }
+  return absl::OkStatus();
+}
+
+bool Broker::OnExited(const PeerRecord& launcher, const Packet& packet) {
+  const std::optional<Exited> exited = packet.As<Exited>();
+  if (!exited) return false;
+  const absl::Status booked = BookExit(*launcher.set, *exited, packet.Tail<Exited>());
+  Conclude(launcher, packet.header()->call, booked.ok() ? Answer(Packet::Of(0, Done{})) : booked);
+  return true;
+}
+
+absl::Status Broker::BookExit(const ProgramSet& set, const Exited& exited,
+                              std::string_view reason) {
+  if (exited.kind > static_cast<uint32_t>(ExitKind::kStackOverflow)) {
+    return MakeError(Error::kInvalidArgument, "no such kind of exit");
+  }
+  if (!set.processes.contains(exited.process)) return Refuse(Error::kBadHandle);
+  ProcessRecord& process = *processes_.at(exited.process);
+  if (PeerRecord* peer = process.peer) DropPeer(*peer);  // (4) has not come by yet
+  if (process.alive()) EndProcess(process);
+  if (const ProcessRecord* maker = FindProcess(process.maker)) {
+    Notify(*maker, ChildEnded{process.id, exited.kind, exited.code}, {}, reason);
+  }
+  EraseProcess(process);
+  return absl::OkStatus();
+}
+
+// (4) All that it holds ends (R8, L1, L2). Nothing is sent to it on the way.
+void Broker::EndProcess(ProcessRecord& process) {
+  PARLEY_CHECK(process.alive());
+  if (process.stage == Stage::kLaunched) tickets_.erase(process.ticket);
+  process.stage = Stage::kEnded;
+  if (process.peer != nullptr) process.peer->process = nullptr;
+  process.peer = nullptr;
+  while (!process.channels.empty()) EndChannel(*FindChannel(Raw(*process.channels.begin())));
+  while (!process.regions.empty()) EndRegion(*regions_.at(*process.regions.begin()));
+  while (!process.connections.empty()) {
+    CloseConnection(*connections_.at(*process.connections.begin()));
+  }
+  EndCapabilities(capabilities_.KillHolder(process.id));
+  process.page = {};
+  process.grants = {};
+  ProgramSet& set = *process.set;
+  if (set.name_server == process.id) {
+    set.name_server = ProcessId::kNone;
+    set.name_channel = ChannelId::kNone;
+    WelcomeWaiting(set);
+  }
+}
+
+// (5)
+void Broker::EraseProcess(ProcessRecord& process) {
+  PARLEY_CHECK(!process.alive() && process.peer == nullptr);
+  process.set->processes.erase(process.id);
+  processes_.erase(processes_.find(process.id));
+}
+
+}  // namespace parley::host
