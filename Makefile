@@ -19,8 +19,9 @@ say = @echo "  $(1)  $(2)"
 endif
 
 # --- What is built from what
-LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/*/*.cc libipc/src/*.cc \
-                    servers/nameserver/*.cc)
+# The broker's loop joins when something starts a broker.
+LIB_SOURCES    := $(filter-out kernel-sim/host/broker_loop.cc,$(wildcard kernel-sim/*.cc \
+                    kernel-sim/*/*.cc libipc/src/*.cc servers/nameserver/*.cc))
 TOOL_MAIN      := apps/parley/main.cc
 TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
