@@ -27,9 +27,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "kernel-sim/core/capability.h"
-#include "kernel-sim/core/errors.h"
 #include "kernel-sim/host/broker_objects.h"
 #include "kernel-sim/host/packet.h"
+#include "kernel-sim/refusals.h"
 
 namespace parley::host {
 
@@ -41,8 +41,8 @@ class BrokerOutlet {
   virtual void Send(PeerId peer, Packet packet) = 0;
   // Closes the socket after what was sent. The broker has forgotten the peer.
   virtual void Drop(PeerId peer) = 0;
-  // SIGKILL to the peer's process, by its pidfd.
-  virtual void Kill(PeerId peer) = 0;
+  // SIGKILL to the process that is or was behind this socket.
+  virtual void Kill(PeerId peer, const UniqueFd& pidfd) = 0;
   // Unguessable, for tokens and tickets.
   virtual uint64_t Random() = 0;
 };
@@ -85,7 +85,6 @@ class Broker {
     std::memset(static_cast<void*>(&body), 0, sizeof(body));
     return body;
   }
-  static absl::Status Refuse(Error error) { return MakeError(error, Describe(error)); }
 
   // broker.cc: peers, dispatch.
   bool Dispatch(PeerRecord& peer, const Packet& packet);  // false: it broke the protocol

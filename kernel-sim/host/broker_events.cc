@@ -1,37 +1,21 @@
 // Events: pulses that one process may have the kernel deliver to another's channel (U4).
-#include "absl/strings/str_cat.h"
+#include <algorithm>
+
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
 
 namespace parley::host {
-namespace {
-
-absl::Status CheckPulse(const RegisterEvent& pulse, int ceiling) {
-  if (pulse.code > kMaxProgramPulseCode) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pulse code ", pulse.code, " is the kernel's; 0 to ",
-                                  kMaxProgramPulseCode, " are free"));
-  }
-  if (pulse.priority < kMinPriority || pulse.priority > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pulse priority ", pulse.priority, " is not 1 to 255"));
-  }
-  if (pulse.priority > ceiling) {
-    return MakeError(Error::kNotPermitted, absl::StrCat("pulse priority ", pulse.priority,
-                                                        " is above the ceiling of ", ceiling));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 Broker::Answer Broker::OnRegisterEvent(ProcessRecord& owner, const RegisterEvent& call) {
   ChannelRecord* channel = FindOwnChannel(owner, call.channel);
   const ConnectionRecord* connection = FindOwnConnection(owner, call.connection);
   if (channel == nullptr || connection == nullptr) return Refuse(Error::kBadHandle);
   if (connection->channel == nullptr) return Refuse(Error::kNoSuchChannel);
-  if (absl::Status valid = CheckPulse(call, owner.ceiling); !valid.ok()) return valid;
+  const PulseSpec pulse = {.code = static_cast<uint8_t>(std::min<uint32_t>(call.code, 255)),
+                           .value = call.value,
+                           .priority = call.priority};
+  if (absl::Status valid = CheckPulse(pulse, owner.ceiling); !valid.ok()) return valid;
   ProcessRecord& target = *connection->channel->owner;
   const uint64_t number = ++last_value_;
   const Capability& root = capabilities_.CreateRoot({ObjectKind::kEvent, number}, owner.id,

@@ -96,7 +96,7 @@ class Loop final : public BrokerOutlet {
 
   void Send(PeerId peer, Packet packet) override;
   void Drop(PeerId peer) override;
-  void Kill(PeerId peer) override;
+  void Kill(PeerId peer, const UniqueFd& pidfd) override;
   uint64_t Random() override;
 
  private:
@@ -374,10 +374,8 @@ void Loop::Drop(PeerId peer) {
   if (!found->second->sending) Close(*found->second);
 }
 
-void Loop::Kill(PeerId peer) {
-  auto found = sockets_.find(peer);
-  if (found == sockets_.end()) return;
-  syscall(SYS_pidfd_send_signal, found->second->pidfd.get(), SIGKILL, nullptr, 0);
+void Loop::Kill(PeerId, const UniqueFd& pidfd) {
+  syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
 uint64_t Loop::Random() {

@@ -61,10 +61,12 @@ struct ProcessRecord {
   int ceiling = kMaxPriority;
   uint32_t uid = 0, gid = 0;
   uint64_t region_quota_bytes = 0;
-  uint64_t ticket = 0;         // kLaunched
-  bool killed = false;         // kLaunched: its join will be refused
-  PeerRecord* peer = nullptr;  // kWaiting, kJoined
-  uint32_t join_call = 0;      // kWaiting
+  uint64_t ticket = 0;               // kLaunched
+  bool killed = false;               // kLaunched: its join will be refused
+  PeerRecord* peer = nullptr;        // kWaiting, kJoined
+  PeerId last_peer = PeerId::kNone;  // kEnded: which it was; one that has hung up and lives on
+  UniqueFd pidfd;                    //   can still be killed
+  uint32_t join_call = 0;            // kWaiting
 
   // kJoined: its shared pages, as the broker sees them.
   SharedMapping page, grants;

@@ -14,7 +14,6 @@
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
-#include "kernel-sim/kernel.h"
 
 namespace parley::host {
 namespace {
@@ -31,36 +30,18 @@ absl::Status CheckVersion(uint32_t version) {
                                 kWireVersion));
 }
 
-absl::Status CheckScheduling(const WireScheduling& scheduling, int ceiling) {
-  if (scheduling.policy > static_cast<uint32_t>(Policy::kSporadic)) {
+absl::Status CheckWireScheduling(const WireScheduling& wire, int ceiling) {
+  if (wire.policy > static_cast<uint32_t>(Policy::kSporadic)) {
     return MakeError(Error::kInvalidArgument, "no such scheduling policy");
   }
-  const auto policy = static_cast<Policy>(scheduling.policy);
-  if (scheduling.priority < kMinPriority || scheduling.priority > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("priority ", scheduling.priority, " is not 1 to 255"));
-  }
-  if (scheduling.priority > ceiling) {
-    return MakeError(Error::kNotPermitted,
-                     absl::StrCat("priority ", scheduling.priority,
-                                  " is above the process's ceiling of ", ceiling));
-  }
-  if (policy == Policy::kRoundRobin && scheduling.slice_ns <= 0) {
-    return MakeError(Error::kInvalidArgument, "a slice must be longer than 0");
-  }
-  if (policy != Policy::kSporadic) return absl::OkStatus();
-  if (scheduling.budget_ns <= 0 || scheduling.period_ns < scheduling.budget_ns) {
-    return MakeError(Error::kInvalidArgument,
-                     "a sporadic budget must be above 0 and at most its period");
-  }
-  if (scheduling.low_priority < kMinPriority || scheduling.low_priority > scheduling.priority) {
-    return MakeError(Error::kInvalidArgument, "a low priority must be 1 to the priority");
-  }
-  if (scheduling.max_replenishments < 1 || scheduling.max_replenishments > kMaxReplenishments) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("pending replenishments must be 1 to ", kMaxReplenishments));
-  }
-  return absl::OkStatus();
+  return CheckScheduling({.policy = static_cast<Policy>(wire.policy),
+                          .priority = wire.priority,
+                          .slice_ns = wire.slice_ns,
+                          .budget_ns = wire.budget_ns,
+                          .period_ns = wire.period_ns,
+                          .low_priority = wire.low_priority,
+                          .max_replenishments = wire.max_replenishments},
+                         ceiling);
 }
 
 }  // namespace
@@ -98,11 +79,9 @@ void Broker::EndSet(ProgramSet& set) {
   const std::vector<ProcessId> ids(set.processes.begin(), set.processes.end());
   for (ProcessId id : ids) {
     ProcessRecord& process = *processes_.at(id);
-    if (PeerRecord* peer = process.peer) {
-      outlet_.Kill(peer->id);
-      DropPeer(*peer);
-    }
+    if (PeerRecord* peer = process.peer) DropPeer(*peer);
     if (process.alive()) EndProcess(process);
+    if (process.pidfd.valid()) outlet_.Kill(process.last_peer, process.pidfd);
     EraseProcess(process);
   }
 }
@@ -150,7 +129,7 @@ absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
     return MakeError(Error::kNotPermitted, absl::StrCat("ceiling ", spawn.ceiling,
                                                         " is not 1 to the maker's of ", highest));
   }
-  if (absl::Status valid = CheckScheduling(spawn.scheduling, spawn.ceiling); !valid.ok()) {
+  if (absl::Status valid = CheckWireScheduling(spawn.scheduling, spawn.ceiling); !valid.ok()) {
     return valid;
   }
   const uint32_t uid = maker.process == nullptr ? set.uid : maker.process->uid;
@@ -345,7 +324,9 @@ absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
       by.set != nullptr ? process.set == by.set.get() : process.maker == by.process->id;
   if (!may) return MakeError(Error::kNotPermitted, "only its maker kills a process");
   if (process.peer != nullptr) {
-    outlet_.Kill(process.peer->id);
+    outlet_.Kill(process.peer->id, process.peer->pidfd);
+  } else if (process.pidfd.valid()) {
+    outlet_.Kill(process.last_peer, process.pidfd);
   } else {
     process.killed = true;  // (2) will find out
   }
@@ -381,8 +362,11 @@ void Broker::EndProcess(ProcessRecord& process) {
   PARLEY_CHECK(process.alive());
   if (process.stage == Stage::kLaunched) tickets_.erase(process.ticket);
   process.stage = Stage::kEnded;
-  if (process.peer != nullptr) process.peer->process = nullptr;
-  process.peer = nullptr;
+  if (PeerRecord* peer = std::exchange(process.peer, nullptr)) {
+    peer->process = nullptr;
+    process.last_peer = peer->id;
+    process.pidfd = std::move(peer->pidfd);
+  }
   while (!process.channels.empty()) EndChannel(*FindChannel(Raw(*process.channels.begin())));
   while (!process.regions.empty()) EndRegion(*regions_.at(*process.regions.begin()));
   while (!process.connections.empty()) {

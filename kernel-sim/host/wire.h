@@ -108,7 +108,8 @@ struct Join {  // the first packet of a process -> Joined
   uint64_t ticket;  // from Launch
 };
 // Descriptors: the process page, the grant page; with a name service also its link, bell, knocker
-// and pidfd. Tail: the process's name and its arguments, each ended by a zero byte.
+// and pidfd; in the name server the bell (`names.bell`) and knocker of its channel. Tail: the
+// process's name and its arguments, each ended by a zero byte.
 struct Joined {
   static constexpr Kind kKind = Kind::kJoined;
   ProcessId process;

@@ -1,6 +1,6 @@
 // The broker: regions, grants, lends, freezing and reclaiming, with real memory.
 #include <fcntl.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "kernel-sim/host/broker.h"
 #include "tests/host/broker_rig.h"
@@ -9,7 +9,6 @@ namespace parley::host::tests {
 namespace {
 
 constexpr Rights kReadWrite = Rights::kRead | Rights::kWrite;
-constexpr Rights kAll = kReadWrite | Rights::kGrant;
 constexpr uint64_t kSize = 3 * kPageBytes;
 
 struct Shared {
@@ -108,6 +107,9 @@ TEST_CASE("broker: where others may not write, Linux does not let them (R4)") {
                                          kReadWrite}) == Error::kNotPermitted);
   const Shared held = rig.Redeemed(rig.holder, rig.Grant(region, Rights::kRead));
   CHECK((fcntl(held.fd.get(), F_GET_SEALS) & F_SEAL_FUTURE_WRITE) != 0);
+  struct stat status = {};
+  CHECK(fstat(held.fd.get(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);  // no other user opens it again for writing
   CHECK_FALSE(Writable(held.fd));
   CHECK_FALSE(Writable(region.fd));  // nor its owner again; what it has mapped stays
   mapped.address()[0] = std::byte{1};
@@ -187,6 +189,11 @@ TEST_CASE("broker: a lend that two grants stand behind is as wide as those that 
   rig.Expect<Done>(rig.owner.peer, Revoke{wide});
   rig.Notice<Unlent>(server.peer);
   CHECK(rig.Notice<Lent>(server.peer).first.rights == Rights::kRead);
+  const Token same = rig.Grant(region, Rights::kRead);
+  rig.Expect<Done>(rig.holder.peer,
+                   Lend{rig.Redeemed(rig.holder, same).made.capability, connection, Rights::kRead});
+  rig.Expect<Done>(rig.owner.peer, Revoke{same});
+  CHECK(rig.Silent(server.peer));     // the other stands behind it still
   rig.broker.OnGone(rig.owner.peer);  // R8
   rig.broker.CheckInvariants();
   rig.Notice<Unlent>(server.peer);

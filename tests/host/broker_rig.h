@@ -23,7 +23,7 @@ namespace parley::host::tests {
 struct FakeOutlet final : BrokerOutlet {
   void Send(PeerId peer, Packet packet) override { sent[peer].push_back(std::move(packet)); }
   void Drop(PeerId peer) override { dropped.insert(peer); }
-  void Kill(PeerId peer) override { killed.push_back(peer); }
+  void Kill(PeerId peer, const UniqueFd&) override { killed.push_back(peer); }
   uint64_t Random() override { return random(); }
 
   std::map<PeerId, std::deque<Packet>> sent;

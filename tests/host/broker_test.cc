@@ -151,6 +151,17 @@ TEST_CASE("broker: a child's exit reaches its maker; only maker and launcher may
   CHECK(rig.Refusal(rig.launcher, ExitOf(child)) == Error::kBadHandle);
 }
 
+TEST_CASE("broker: a process that has hung up and lives on can still be killed") {
+  BrokerRig rig;
+  const Actor one = rig.Start("one"), two = rig.Start("two");
+  rig.broker.OnGone(one.peer);
+  rig.Expect<Done>(rig.launcher, Kill{one.process});
+  CHECK(rig.outlet.killed == std::vector<PeerId>{one.peer});
+  rig.broker.OnGone(two.peer);
+  rig.broker.OnGone(rig.launcher);
+  CHECK(rig.outlet.killed == std::vector<PeerId>{one.peer, one.peer, two.peer});
+}
+
 TEST_CASE("broker: one killed before it joined never does") {
   BrokerRig rig;
   Actor actor = rig.Launched("a");
@@ -199,6 +210,29 @@ TEST_CASE("broker: the server hears of a connection before its client does") {
   const auto ours = MapShared(rig.last.fds[0], sizeof(Link), true).value();
   ours.As<Link>()->slots[1].thread = 7;
   CHECK(theirs.As<Link>()->slots[1].thread == 7);
+}
+
+TEST_CASE("broker: a notice leaves before the answer, also to one and the same process") {
+  BrokerRig rig;
+  const Actor both = rig.Start("both");
+  const ChannelId channel = rig.Expect<MadeChannel>(both.peer, MakeChannel{}).channel;
+  const auto connection =
+      rig.Expect<Connected>(both.peer, Connect{rig.GrantTo(both, channel, both)}).connection;
+  const Token event =
+      rig.Expect<TokenMade>(both.peer, RegisterEvent{channel, connection, 1, 0, 5, 0, 0}).token;
+  const auto region = rig.Expect<RegionMade>(both.peer, MakeRegion{1, 1, 0});
+  const auto kinds = [&](const auto& call) {
+    rig.outlet.sent.clear();
+    rig.broker.OnPacket(both.peer, Packet::Of(1, call));
+    std::vector<Kind> kinds;
+    for (const Packet& sent : rig.outlet.sent[both.peer]) kinds.push_back(sent.header()->kind);
+    return kinds;
+  };
+  CHECK(kinds(Extend{connection}) == std::vector{Kind::kAttached, Kind::kConnected});
+  CHECK(kinds(OpenEvent{event}) == std::vector{Kind::kEventAttached, Kind::kOpenedEvent});
+  CHECK(kinds(Lend{region.capability, connection, Rights::kRead}) ==
+        std::vector{Kind::kLent, Kind::kDone});
+  CHECK(kinds(DestroyChannel{channel}) == std::vector{Kind::kChannelGone, Kind::kDone});
 }
 
 TEST_CASE("broker: tokens are their holder's, rights narrow, revoking kills what hangs on them") {
@@ -350,6 +384,8 @@ TEST_CASE("broker: an event is opened by who it was given to, as often as it lik
   CHECK(rig.Refusal(server.peer, Connect{token}) == Error::kNotPermitted);
   const auto opened = rig.Expect<OpenedEvent>(server.peer, OpenEvent{token});
   CHECK(rig.last.fds.size() == 3);
+  // Words hold either's numbers, so they are never the same.
+  CHECK(rig.Expect<RegionMade>(client.peer, MakeRegion{1, 1, 0}).grant_value > opened.event);
   CHECK(opened.value == 1234);
   CHECK(rig.Word(server, opened.grant_word) == opened.event);
   const auto [attached, notice] = rig.Notice<EventAttached>(client.peer);
@@ -426,6 +462,10 @@ TEST_CASE("broker: a circle of waits is told to the sender that has closed it (L
   CHECK(circle(b, 2) == "would deadlock: b/other -> a/main -> b/main -> b/other");
   Publish(b, 0, "main", ThreadState::kMutex, 9, Raw(of_b), 20);
   CHECK(circle(b, 2) == "");
+  // Who says that it waits on a connection of somebody else's waits for nobody.
+  Publish(b, 0, "main", ThreadState::kSend, to_b, Raw(of_b), 20);
+  Publish(b, 1, "other", ThreadState::kDead, 0, 0, 5);
+  CHECK(circle(b) == "");
 }
 
 }  // namespace
