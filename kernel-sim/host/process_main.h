@@ -1,0 +1,26 @@
+// Where a freshly forked child of the launcher becomes a process of the kernel.
+#ifndef PARLEY_KERNEL_SIM_HOST_PROCESS_MAIN_H_
+#define PARLEY_KERNEL_SIM_HOST_PROCESS_MAIN_H_
+
+#include "kernel-sim/boot.h"
+#include "kernel-sim/host/farewell.h"
+#include "kernel-sim/host/fd.h"
+
+namespace parley::host {
+
+struct ProcessStart {
+  UniqueFd broker;      // a connected socket to the broker
+  uint64_t ticket = 0;  // from Launch
+  const Program* program = nullptr;
+  Farewell* farewell = nullptr;
+  int64_t response_limit_ns = kNever;  // InitialProcess
+};
+
+// Joins with the ticket, runs the program, says farewell and leaves by _exit(0). Called in a child
+// that has one thread and its final user and group.
+using ProcessMain = void (*)(ProcessStart start);
+[[noreturn]] void RunProcess(ProcessStart start);
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_PROCESS_MAIN_H_
