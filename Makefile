@@ -19,9 +19,8 @@ say = @echo "  $(1)  $(2)"
 endif
 
 # --- What is built from what
-# The broker's loop joins when something starts a broker.
-LIB_SOURCES    := $(filter-out kernel-sim/host/broker_loop.cc,$(wildcard kernel-sim/*.cc \
-                    kernel-sim/*/*.cc libipc/src/*.cc servers/nameserver/*.cc))
+LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/*/*.cc libipc/src/*.cc \
+                    servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
 TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
@@ -51,7 +50,7 @@ $(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-f
 CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
-LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -pthread
+LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
 PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
             -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform -pthread

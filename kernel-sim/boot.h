@@ -72,6 +72,11 @@ struct SimulationOptions {
   bool hash_trace = false;  // fills RunReport::trace_hash, at the cost of making every event
 };
 
+struct HostOptions {
+  int cpus = 0;              // CPUs that the processes may run on, 0: all there are
+  int64_t limit_ns = kNever;  // the run is stopped after this time
+};
+
 struct ProcessReport {
   std::string name;
   ProcessId id = ProcessId::kNone;
@@ -115,7 +120,7 @@ struct RunReport {
 };
 
 // A kernel and the processes on it. Use: construct, Add, Run once, read the report. All on
-// one host thread.
+// one host thread; of a host's machine, the only one of its process, since it forks.
 class Machine {
  public:
   virtual ~Machine() = default;
@@ -129,6 +134,10 @@ class Machine {
 // kInvalidArgument: an option out of range. kQuotaExhausted: no memory for stacks.
 absl::StatusOr<std::unique_ptr<Machine>> MakeSimulation(const SimulationOptions& options,
                                                         std::vector<Program> programs);
+
+// Every process a real one, forked from this one; their broker another.
+absl::StatusOr<std::unique_ptr<Machine>> MakeHost(const HostOptions& options,
+                                                  std::vector<Program> programs);
 
 // Nanoseconds for a switch from one fiber to another and back: the floor under every simulated
 // round trip. For benchmarks.

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ipc/process.h"
@@ -21,11 +22,12 @@ struct ProgramEntry {
 };
 using ProgramTable = std::vector<ProgramEntry>;
 
-enum class KernelKind { kSimulated };
+// A kernel with its options.
+using KernelChoice = std::variant<parley::SimulationOptions, parley::HostOptions>;
 
 // kInvalidArgument: an option out of range.
-absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(
-    KernelKind kind, const parley::SimulationOptions& options, const ProgramTable& programs);
+absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(const KernelChoice& kernel,
+                                                             const ProgramTable& programs);
 
 }  // namespace ipc
 

@@ -68,7 +68,7 @@ absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
   options.choices = choices;
   options.trace = trace;
   options.hash_trace = hash_trace;
-  auto machine = ipc::MakeMachine(ipc::KernelKind::kSimulated, options, Programs());
+  auto machine = ipc::MakeMachine(options, Programs());
   if (!machine.ok()) return in_manifest(machine.status(), "");
   for (const parley::InitialProcess& process : manifest.processes) {
     if (absl::Status added = (*machine)->Add(process); !added.ok()) {

@@ -34,14 +34,7 @@ absl::Status CheckWireScheduling(const WireScheduling& wire, int ceiling) {
   if (wire.policy > static_cast<uint32_t>(Policy::kSporadic)) {
     return MakeError(Error::kInvalidArgument, "no such scheduling policy");
   }
-  return CheckScheduling({.policy = static_cast<Policy>(wire.policy),
-                          .priority = wire.priority,
-                          .slice_ns = wire.slice_ns,
-                          .budget_ns = wire.budget_ns,
-                          .period_ns = wire.period_ns,
-                          .low_priority = wire.low_priority,
-                          .max_replenishments = wire.max_replenishments},
-                         ceiling);
+  return CheckScheduling(FromWire(wire), ceiling);
 }
 
 }  // namespace

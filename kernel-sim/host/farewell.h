@@ -1,8 +1,9 @@
 // What a process leaves behind for its launcher, in memory that the two share: how it ended, and
 // what its report says.
 //
-// The process writes; the launcher reads once Linux has reaped it, so nothing changes under its
-// eyes. It believes the lengths as far as the arrays go.
+// The process writes, its numbers as they grow, so that one that is killed leaves them, too; the
+// launcher reads once Linux has reaped it, so nothing changes under its eyes. It believes the
+// lengths as far as the arrays go.
 #ifndef PARLEY_KERNEL_SIM_HOST_FAREWELL_H_
 #define PARLEY_KERNEL_SIM_HOST_FAREWELL_H_
 
@@ -14,8 +15,9 @@ namespace parley::host {
 
 struct Farewell {
   static constexpr size_t kMaxCounters = 64;
+  static constexpr size_t kMaxCounterName = 55;
   struct Counter {
-    std::array<char, 56> name;  // ends with a zero byte
+    std::array<char, kMaxCounterName + 1> name;  // ends with a zero byte
     int64_t total;
   };
 

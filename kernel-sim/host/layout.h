@@ -76,15 +76,16 @@ struct alignas(kCacheLine) Slot {
   uint32_t request_bytes;  // full length; inline if at most kInlineBytes
   uint32_t reply_room;
   uint32_t thread;                 // ThreadId of the sender
-  uint32_t sequence;               // counts the sends of this slot
+  std::atomic<uint32_t> sequence;  // counts the sends of this slot
   std::atomic<uint16_t> priority;  // changes while queued (P2)
   uint8_t references;
   uint8_t reserved;
-  uint64_t sent_at;                  // clock ticks, orders those that a server finds at once (P1)
+  std::atomic<uint64_t> sent_at;     // clock ticks, orders those that a server finds at once (P1)
   std::atomic<uint16_t> client_cpu;  // where each side ran last: decides whether to spin
   alignas(kCacheLine) uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
-  uint8_t error;                                          // canonical code of an error reply
+  uint8_t error;         // canonical code of an error reply,
+  uint8_t kernel_error;  // or an Error that the kernel on the server's side has found
   alignas(16) std::array<std::byte, kInlineBytes> bytes;  // of the request, then of the reply
   std::array<SharedReference, kMaxRegionReferences> region;
   RemoteParts request_parts, reply_parts;
@@ -104,9 +105,8 @@ struct LaneEntry {
   uint8_t priority;
   uint16_t reserved;
   uint64_t value;
-  uint64_t sent_at;
 };
-static_assert(sizeof(LaneEntry) == 24);
+static_assert(sizeof(LaneEntry) == 16);
 struct Lane {
   std::array<LaneEntry, kMaxQueuedPulsesPerConnection> entries;
 };
@@ -120,6 +120,7 @@ inline constexpr uint32_t kLaneBit = 3;
 
 struct Link {
   alignas(kCacheLine) std::atomic<uint32_t> closed_by_server;  // L1: the channel is gone
+  std::atomic<uint32_t> unblock_pulse;  // D3: the channel was made with it; set by the server
   alignas(kCacheLine) std::array<Slot, kSlotsPerLink> slots;
   Lane lane;
 };
@@ -165,10 +166,6 @@ struct ThreadEntry {
 inline constexpr size_t kThreadEntries = 1024;
 
 struct ProcessPage {
-  alignas(kCacheLine) std::atomic<uint64_t> messages_sent;
-  std::atomic<uint64_t> messages_received;
-  std::atomic<uint64_t> bytes_copied;
-  std::atomic<uint64_t> bytes_leased;
   alignas(kCacheLine) std::array<ThreadEntry, kThreadEntries> threads;
 };
 

@@ -12,6 +12,7 @@
 #include "kernel-sim/core/bounds.h"
 #include "kernel-sim/core/ids.h"
 #include "kernel-sim/core/rights.h"
+#include "kernel-sim/kernel.h"
 
 namespace parley::host {
 
@@ -98,6 +99,26 @@ struct WireScheduling {
   int64_t slice_ns, budget_ns, period_ns;
   int32_t low_priority, max_replenishments;
 };
+
+inline WireScheduling ToWire(const Scheduling& scheduling) {
+  return {.policy = static_cast<uint32_t>(scheduling.policy),
+          .priority = scheduling.priority,
+          .slice_ns = scheduling.slice_ns,
+          .budget_ns = scheduling.budget_ns,
+          .period_ns = scheduling.period_ns,
+          .low_priority = scheduling.low_priority,
+          .max_replenishments = scheduling.max_replenishments};
+}
+// REQUIRES: a policy that there is.
+inline Scheduling FromWire(const WireScheduling& wire) {
+  return {.policy = static_cast<Policy>(wire.policy),
+          .priority = wire.priority,
+          .slice_ns = wire.slice_ns,
+          .budget_ns = wire.budget_ns,
+          .period_ns = wire.period_ns,
+          .low_priority = wire.low_priority,
+          .max_replenishments = wire.max_replenishments};
+}
 
 // -- Processes
 

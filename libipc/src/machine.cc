@@ -3,8 +3,8 @@
 
 namespace ipc {
 
-absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(
-    KernelKind kind, const parley::SimulationOptions& options, const ProgramTable& programs) {
+absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(const KernelChoice& kernel,
+                                                             const ProgramTable& programs) {
   std::vector<parley::Program> table;
   for (const ProgramEntry& program : programs) {
     table.push_back({program.name, [main = program.main](parley::Kernel& kernel) {
@@ -12,11 +12,10 @@ absl::StatusOr<std::unique_ptr<parley::Machine>> MakeMachine(
                        return main(self);
                      }});
   }
-  switch (kind) {
-    case KernelKind::kSimulated:
-      return parley::MakeSimulation(options, std::move(table));
+  if (const auto* host = std::get_if<parley::HostOptions>(&kernel)) {
+    return parley::MakeHost(*host, std::move(table));
   }
-  return absl::InternalError("no such kernel");
+  return parley::MakeSimulation(std::get<parley::SimulationOptions>(kernel), std::move(table));
 }
 
 }  // namespace ipc

@@ -39,7 +39,7 @@ int World::Run() {
   parley::SimulationOptions options;
   options.cpus = plan_->options.cpus;
   options.seed = plan_->options.seed;
-  auto machine = MakeMachine(KernelKind::kSimulated, options, plan_->programs);
+  auto machine = MakeMachine(options, plan_->programs);
   if (!machine.ok()) return fail(machine.status().message());
   for (const auto& [program, start] : plan_->starts) {
     parley::InitialProcess process;

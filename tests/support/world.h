@@ -1,17 +1,32 @@
 // Runs programs on a kernel, for tests: the name server is added, problems fail the test unless
 // expected.
+//
+// The kernel is the simulated one, or with PARLEY_TEST_KERNEL=host in the environment the host's:
+// then every process is a real one, forked from the test, so what a program shares with the test or
+// with other programs has to be tests::Shared.
 #ifndef PARLEY_TESTS_SUPPORT_WORLD_H_
 #define PARLEY_TESTS_SUPPORT_WORLD_H_
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/world.h"
 #include "libipc/machine.h"
+#include "tests/support/shared.h"
 
 namespace tests {
+
+// No test takes as long; one that hangs is ended, and fails.
+inline constexpr int64_t kHostLimitNs = 60'000'000'000;
+
+inline bool OnHost() {
+  const char* kernel = std::getenv("PARLEY_TEST_KERNEL");
+  return kernel != nullptr && std::string_view(kernel) == "host";
+}
 
 // A process of a test's world. Its program is known by the same name.
 struct Actor {
@@ -29,7 +44,9 @@ inline parley::RunReport RunAny(const std::vector<Actor>& actors,
                                 const parley::SimulationOptions& options = {}) {
   ipc::ProgramTable programs = {{"nameserver", ipc::RunNameServer}};
   for (const Actor& actor : actors) programs.push_back({actor.name, actor.main});
-  auto machine = ipc::MakeMachine(ipc::KernelKind::kSimulated, options, programs);
+  ipc::KernelChoice kernel = options;
+  if (OnHost()) kernel = parley::HostOptions{.limit_ns = kHostLimitNs};
+  auto machine = ipc::MakeMachine(kernel, programs);
   REQUIRE_MESSAGE(machine.ok(), machine.status().ToString());
   parley::InitialProcess names;
   names.program = "nameserver";
@@ -55,7 +72,10 @@ inline parley::RunReport RunAny(const std::vector<Actor>& actors,
     const absl::Status added = (*machine)->Add(process);
     REQUIRE_MESSAGE(added.ok(), added.ToString());
   }
-  return (*machine)->Run();
+  const uint64_t failures_before = FailedChecks();
+  parley::RunReport report = (*machine)->Run();
+  if (OnHost()) CHECK_MESSAGE(FailedChecks() == failures_before, "checks failed in processes");
+  return report;
 }
 
 // As RunAny, and every process that is no service must return 0, without any problem.
@@ -63,6 +83,7 @@ inline parley::RunReport RunWorld(const std::vector<Actor>& actors,
                                   const parley::SimulationOptions& options = {}) {
   parley::RunReport report = RunAny(actors, options);
   for (const std::string& problem : report.problems) FAIL_CHECK(problem);
+  CHECK_FALSE(report.timed_out);
   for (const parley::ProcessReport& process : report.processes) {
     if (process.service) continue;
     if (process.exit.kind == parley::ExitKind::kKilled) continue;  // by a test's parent, on purpose

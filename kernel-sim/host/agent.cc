@@ -1,0 +1,230 @@
+// The agent: a thread of the kernel's own in each process. It waits for the broker's packets, far
+// processes' deaths, knocks and timers, and does what they ask for under the process's lock. It
+// never waits for the broker's answer, and never for a client.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "kernel-sim/host/linux_priority.h"
+#include "kernel-sim/host/process.h"
+
+namespace parley::host {
+
+absl::Status Process::PrepareAgent() {
+  epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  timer_fd_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  stop_fd_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_.valid() || !timer_fd_.valid() || !stop_fd_.valid()) {
+    return MakeError(Error::kQuotaExhausted, "no descriptors for the process's agent");
+  }
+  Watch(broker_.get(), AgentKey(AgentSource::kBroker));
+  Watch(timer_fd_.get(), AgentKey(AgentSource::kTimers));
+  Watch(stop_fd_.get(), AgentKey(AgentSource::kStop));
+  return absl::OkStatus();
+}
+
+absl::Status Process::StartAgent() {
+  // Signals are the program's.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&agent_, nullptr, &RunAgent, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) return MakeError(Error::kQuotaExhausted, "no thread for the process's agent");
+  agent_runs_ = true;
+  return absl::OkStatus();
+}
+
+void Process::StopAgent() {
+  if (!agent_runs_) return;
+  Knock(stop_fd_);
+  pthread_join(agent_, nullptr);
+  agent_runs_ = false;
+}
+
+void Process::Watch(int fd, uint64_t key) {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.u64 = key;
+  // One that is watched already (a death comes once) is as good.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Process::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+void* Process::RunAgent(void* process) {
+  static_cast<Process*>(process)->AgentLoop();
+  return nullptr;
+}
+
+void Process::AgentLoop() {
+  if (real_time_) SetLinuxPriority(0, Policy::kFifo, kAgentLinuxPriority);
+  std::array<epoll_event, 64> events;
+  for (;;) {
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    for (int i = 0; i < count; ++i) {
+      const uint64_t key = events[static_cast<size_t>(i)].data.u64;
+      const auto number = static_cast<uint32_t>(key);
+      switch (static_cast<AgentSource>(key >> 32)) {
+        case AgentSource::kStop:
+          return;
+        case AgentSource::kBroker:
+          if (OnBrokerReadable()) break;
+          Unwatch(broker_.get());
+          FailAllCalls();
+          break;
+        case AgentSource::kTimers:
+          OnTimers();
+          break;
+        case AgentSource::kKnocker:
+          OnKnock(number);
+          break;
+        case AgentSource::kFarProcess:
+          OnFarDeath(ProcessId{number});
+          break;
+      }
+    }
+  }
+}
+
+// False once the broker has gone.
+bool Process::OnBrokerReadable() {
+  auto packet = ReceivePacket(broker_);
+  if (!packet.ok()) return ErrorOf(packet.status()) != Error::kNoSuchChannel;
+  const auto header = packet->header();
+  if (!header) return true;
+  if (header->call != 0) {
+    OnAnswer(*std::move(packet));
+  } else {
+    Locked locked(lock_);
+    OnNotice(*std::move(packet));
+    ApplyChanges();
+  }
+  return true;
+}
+
+void Process::OnNotice(Packet packet) {
+  switch (packet.header()->kind) {
+    case Kind::kAttached:
+      return OnAttached(std::move(packet));
+    case Kind::kEventAttached:
+      return OnEventAttached(std::move(packet));
+    case Kind::kDetached:
+      if (const auto detached = packet.As<Detached>()) DetachConnection(detached->connection);
+      return;
+    case Kind::kChannelGone:
+      if (const auto gone = packet.As<ChannelGone>()) {
+        auto found = connections_.find(gone->connection);
+        if (found != connections_.end()) KillConnection(*found->second, gone->revoked != 0);
+      }
+      return;
+    case Kind::kChildEnded:
+      return OnChildEnded(packet);
+    default:
+      return;
+  }
+}
+
+// Descriptors: link, pidfd of the client; with `new_bell` also bell and knocker. Of a channel that
+// is being destroyed nothing is known any more.
+void Process::OnAttached(Packet packet) {
+  const auto attached = packet.As<Attached>();
+  const size_t expected = attached && attached->new_bell != 0 ? 4 : 2;
+  if (!attached || packet.fds.size() < expected) return;
+  auto channel = channels_.find(attached->channel);
+  if (channel == channels_.end() || channel->second->destroyed) return;
+  if (attached->new_bell != 0) {
+    AddBell(*channel->second, attached->bell, packet.fds[2], std::move(packet.fds[3]));
+  }
+  auto bell = bells_.find(attached->bell);
+  auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
+  if (bell == bells_.end() || !mapped.ok()) return;
+  auto link = std::make_unique<ServedLink>();
+  link->connection = attached->connection;
+  link->channel = channel->second.get();
+  link->bell = bell->second;
+  link->first_bit = attached->first_bit;
+  link->ceiling = attached->ceiling;
+  link->badge = attached->badge;
+  link->client = KnowFar(attached->client, std::move(packet.fds[1]));
+  link->memory = *std::move(mapped);
+  const bool dead = link->client->dead;
+  AddServedLink(std::move(link));
+  if (dead) DetachConnection(attached->connection);
+}
+
+void Process::OnEventAttached(Packet packet) {
+  const auto attached = packet.As<EventAttached>();
+  const size_t expected = attached && attached->new_bell != 0 ? 3 : 1;
+  if (!attached || packet.fds.size() < expected) return;
+  auto channel = channels_.find(attached->channel);
+  if (channel == channels_.end() || channel->second->destroyed) return;
+  if (attached->new_bell != 0) {
+    AddBell(*channel->second, attached->bell, packet.fds[1], std::move(packet.fds[2]));
+  }
+  auto bell = bells_.find(attached->bell);
+  auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
+  if (bell == bells_.end() || !mapped.ok()) return;
+  auto link = std::make_unique<ServedLink>();
+  link->event = attached->event;
+  link->channel = channel->second.get();
+  link->bell = bell->second;
+  link->first_bit = attached->first_bit;
+  link->any_value = attached->any_value != 0;
+  link->code = static_cast<uint8_t>(attached->code);
+  link->priority = attached->priority;
+  link->value = attached->value;
+  link->memory = *std::move(mapped);
+  AddServedLink(std::move(link));
+}
+
+// -- Far processes
+
+FarPointer Process::KnowFar(const Far& far, UniqueFd pidfd) {
+  std::weak_ptr<FarProcess>& known = far_[far.process];
+  if (FarPointer process = known.lock()) return process;
+  auto process = std::make_shared<FarProcess>();
+  process->far = far;
+  process->pidfd = std::move(pidfd);
+  known = process;
+  Watch(process->pidfd.get(), AgentKey(AgentSource::kFarProcess, Raw(far.process)));
+  return process;
+}
+
+// L1, L2, with or without a broker.
+void Process::OnFarDeath(ProcessId id) {
+  Locked locked(lock_);
+  auto known = far_.find(id);
+  if (known == far_.end()) return;
+  const FarPointer process = known->second.lock();
+  far_.erase(known);
+  if (process == nullptr || process->dead) return;
+  process->dead = true;
+  Unwatch(process->pidfd.get());
+  std::vector<OutConnection*> to_it;
+  for (auto& [number, connection] : connections_) {
+    if (connection->server == process) to_it.push_back(connection.get());
+  }
+  for (OutConnection* connection : to_it) KillConnection(*connection, false);
+  std::vector<uint32_t> from_it;
+  for (auto& [number, links] : served_connections_) {
+    if (links.front()->client == process) from_it.push_back(number);
+  }
+  for (uint32_t number : from_it) DetachConnection(number);
+  ApplyChanges();
+}
+
+// P4: a client above all who serve is about to sleep.
+void Process::OnKnock(uint32_t number) {
+  Locked locked(lock_);
+  auto found = bells_.find(number);
+  if (found == bells_.end()) return;
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = read(found->second->knocker.get(), &count, sizeof(count));
+  Drain(*found->second->channel);
+}
+
+}  // namespace parley::host

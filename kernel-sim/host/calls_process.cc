@@ -1,0 +1,104 @@
+// Kernel calls: child processes.
+#include <algorithm>
+
+#include "kernel-sim/host/process.h"
+
+namespace parley::host {
+
+absl::StatusOr<ChildHandle> Process::ProcessSpawn(std::string_view program,
+                                                  const ProcessOptions& options) {
+  PARLEY_ENTER();
+  if (options.name.size() > kMaxNameBytes) {
+    return MakeError(Error::kInvalidArgument, "a process's name is too long");
+  }
+  Spawn spawn = {};
+  spawn.scheduling = ToWire(options.scheduling);
+  spawn.ceiling = std::min(options.ceiling, ceiling_);
+  spawn.has_uid = options.uid.has_value() ? 1 : 0;
+  spawn.uid = options.uid.value_or(0);
+  spawn.has_gid = options.gid.has_value() ? 1 : 0;
+  spawn.gid = options.gid.value_or(0);
+  spawn.region_quota_bytes = options.region_quota_bytes;
+  std::vector<std::string> strings = {std::string(program), options.name};
+  strings.insert(strings.end(), options.arguments.begin(), options.arguments.end());
+  auto answer = Ask(spawn, JoinTail(strings));
+  if (!answer.ok()) return answer.status();
+  const auto spawned = answer->As<Spawned>();
+  PARLEY_CHECK(spawned.has_value());
+  Locked locked(lock_);
+  // It may have ended before this line: then its record is there already.
+  auto& record = children_[spawned->process];
+  if (record == nullptr) record = std::make_unique<ChildRecord>();
+  record->id = spawned->process;
+  if (child_handles_.full()) return Refuse(Error::kQuotaExhausted);
+  return child_handles_.Add(record.get());
+}
+
+absl::StatusOr<ExitStatus> Process::ProcessWait(ChildHandle handle, int64_t deadline_ns) {
+  PARLEY_ENTER();
+  absl::Status ended;
+  {
+    Locked locked(lock_);
+    HostThread& waiter = current();
+    ChildRecord* child = child_handles_.Find(handle);
+    if (child == nullptr) return Refuse(Error::kBadHandle);
+    if (!child->ended) {
+      child->waiters.push_back(&waiter);
+      ended = Block(waiter, ThreadState::kJoin, Raw(child->id), deadline_ns);
+      child = child_handles_.Find(handle);  // somebody else may have closed it
+      if (child == nullptr) return Refuse(Error::kBadHandle);
+      std::erase(child->waiters, &waiter);
+    }
+    if (ended.ok()) return child->exit;
+  }
+  return Leave(std::move(ended));
+}
+
+absl::Status Process::ProcessKill(ChildHandle handle) {
+  PARLEY_ENTER();
+  auto id = ProcessIdOf(handle);
+  if (!id.ok()) return id.status();
+  {
+    Locked locked(lock_);
+    if (children_.at(*id)->ended) return absl::OkStatus();
+  }
+  return Ask(Kill{*id}).status();
+}
+
+absl::StatusOr<ProcessId> Process::ProcessIdOf(ChildHandle handle) {
+  PARLEY_ENTER();
+  Locked locked(lock_);
+  ChildRecord* child = child_handles_.Find(handle);
+  if (child == nullptr) return Refuse(Error::kBadHandle);
+  return child->id;
+}
+
+void Process::ProcessClose(ChildHandle handle) noexcept {
+  if (!EnterQuietly()) return;
+  Locked locked(lock_);
+  ChildRecord* child = child_handles_.Remove(handle);
+  if (child == nullptr) return;
+  child->open = false;
+  for (HostThread* waiter : std::exchange(child->waiters, {})) {
+    Grant(*waiter, Refuse(Error::kBadHandle));
+  }
+  if (child->ended) children_.erase(child->id);
+}
+
+// The maker is told once, after the child's exit.
+void Process::OnChildEnded(const Packet& packet) {
+  const auto ended = packet.As<ChildEnded>();
+  if (!ended) return;
+  auto& record = children_[ended->process];
+  if (record == nullptr) record = std::make_unique<ChildRecord>();
+  ChildRecord& child = *record;
+  child.id = ended->process;
+  child.ended = true;
+  child.exit = {static_cast<ExitKind>(std::min<uint32_t>(
+                    ended->kind, static_cast<uint32_t>(ExitKind::kStackOverflow))),
+                ended->code, std::string(packet.Tail<ChildEnded>())};
+  for (HostThread* waiter : child.waiters) Grant(*waiter, absl::OkStatus());
+  if (!child.open) children_.erase(ended->process);
+}
+
+}  // namespace parley::host

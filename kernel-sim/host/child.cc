@@ -1,0 +1,80 @@
+// What a forked child sheds, and abstract sockets.
+#include "kernel-sim/host/child.h"
+
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+namespace parley::host {
+namespace {
+
+socklen_t Abstract(const std::string& address, sockaddr_un& name) {
+  name = {};
+  name.sun_family = AF_UNIX;  // a zero byte, then the address
+  std::memcpy(name.sun_path + 1, address.data(), address.size());
+  return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + address.size());
+}
+
+}  // namespace
+
+UniqueFd Listen(const std::string& address) {
+  UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un name;
+  const socklen_t size = Abstract(address, name);
+  if (bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size) != 0 ||
+      listen(listener.get(), SOMAXCONN) != 0) {
+    return UniqueFd();
+  }
+  return listener;
+}
+
+UniqueFd ConnectTo(const std::string& address) {
+  UniqueFd connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un name;
+  const socklen_t size = Abstract(address, name);
+  if (connect(connection.get(), reinterpret_cast<sockaddr*>(&name), size) != 0) return UniqueFd();
+  return connection;
+}
+
+bool BecomeChild(const ChildOptions& options, int launcher_pid) {
+  close_range(STDERR_FILENO + 1, ~0u, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGINT, SIG_IGN);  // a terminal's is for the launcher
+  signal(SIGPIPE, SIG_IGN);
+  if (options.cpus > 0) {
+    cpu_set_t all, some;
+    CPU_ZERO(&some);
+    sched_getaffinity(0, sizeof(all), &all);
+    for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&some) < options.cpus; ++cpu) {
+      if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &some);
+    }
+    sched_setaffinity(0, sizeof(some), &some);
+  }
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  if (options.uid != geteuid() || options.gid != getegid()) {
+    if (setgroups(0, nullptr) != 0 || setresgid(options.gid, options.gid, options.gid) != 0 ||
+        setresuid(options.uid, options.uid, options.uid) != 0) {
+      return false;
+    }
+    prctl(PR_SET_DUMPABLE, 1);  // large messages are copied by Linux only from those
+  }
+  // After the user: a change of it takes this back.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != launcher_pid) _exit(1);
+  return true;
+}
+
+}  // namespace parley::host

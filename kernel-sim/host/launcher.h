@@ -1,0 +1,74 @@
+// The launcher: the process that has the programs, and forks each process of a run from itself.
+//
+// It has one thread, so a fork copies all there is. The broker, a process of its own, says when to
+// fork; the launcher tells it how each process has ended. Children that outlive their launcher are
+// killed by Linux.
+#ifndef PARLEY_KERNEL_SIM_HOST_LAUNCHER_H_
+#define PARLEY_KERNEL_SIM_HOST_LAUNCHER_H_
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernel-sim/boot.h"
+#include "kernel-sim/host/farewell.h"
+#include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/packet.h"
+#include "kernel-sim/host/process_main.h"
+
+namespace parley::host {
+
+class Launcher final : public Machine {
+ public:
+  Launcher(const HostOptions& options, std::vector<Program> programs, ProcessMain process_main);
+  ~Launcher() override;
+
+  absl::Status Add(const InitialProcess& process) override;
+  RunReport Run() override;
+
+ private:
+  struct Child {
+    ProcessReport report;
+    const InitialProcess* initial = nullptr;  // null: some process's child
+    pid_t pid = -1;
+    UniqueFd pidfd;
+    SharedMapping farewell;
+  };
+
+  bool Start();
+  bool StartBroker();
+  bool SpawnNext();
+  void Serve(int64_t until_ns);
+  int64_t NextTurn() const;
+  absl::StatusOr<Packet> Ask(Packet packet);
+  bool OnBroker();
+  void OnLaunch(const Packet& packet);
+  void Reap(Child& child);
+  void KillAll();
+  void StopBroker();
+  void Fail(std::string problem);
+  bool IsOver() const;
+  const Program* FindProgram(std::string_view name) const;
+
+  const HostOptions options_;
+  const std::vector<Program> programs_;
+  const ProcessMain process_main_;
+  std::vector<InitialProcess> initial_;
+
+  std::string address_;  // of the broker's socket, abstract
+  UniqueFd broker_, broker_pidfd_, epoll_, signals_;
+  pid_t broker_pid_ = -1;
+  uint32_t last_call_ = 0;
+  std::deque<Packet> notices_;  // that came while an answer was waited for
+  std::map<ProcessId, Child> children_;
+  size_t next_initial_ = 0;
+  size_t foreground_ = 0;  // processes that run and are no services
+  int64_t start_ns_ = 0;
+  bool failed_ = false, ending_ = false;
+  RunReport report_;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_LAUNCHER_H_

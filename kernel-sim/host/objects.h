@@ -1,0 +1,269 @@
+// What one process of the host kernel holds: its threads, channels with the clients they serve,
+// connections, timers.
+//
+// Plain data with their invariants; the behaviour is in the files of Process, one a subject. All of
+// it is guarded by the process's lock, but for atomics and what says otherwise here.
+#ifndef PARLEY_KERNEL_SIM_HOST_OBJECTS_H_
+#define PARLEY_KERNEL_SIM_HOST_OBJECTS_H_
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "kernel-sim/core/channel.h"
+#include "kernel-sim/core/handle_table.h"
+#include "kernel-sim/core/pulse.h"
+#include "kernel-sim/core/thread.h"
+#include "kernel-sim/core/timer.h"
+#include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/spin.h"
+#include "kernel-sim/host/wire.h"
+#include "kernel-sim/kernel.h"
+
+namespace parley::host {
+
+struct HostChannel;
+struct OutConnection;
+struct ServedLink;
+
+// A Linux process at the far end of a link. Its pidfd tells of its death when no broker does.
+struct FarProcess {
+  Far far = {};
+  UniqueFd pidfd;
+  bool dead = false;
+};
+using FarPointer = std::shared_ptr<FarProcess>;
+
+// -- As a client
+
+// Where a client rings.
+struct OutBell {
+  SharedMapping memory;
+  UniqueFd knocker;
+  Bell& bell() const { return *memory.As<Bell>(); }
+};
+
+// A connection's first or further link, as its client sees it.
+struct OutLink {
+  SharedMapping memory;
+  std::shared_ptr<OutBell> bell;
+  uint32_t first_bit = 0;
+  std::array<bool, kSlotsPerLink> claimed = {};  // by a thread that sends
+  Link& link() const { return *memory.As<Link>(); }
+};
+
+// Invariant: at least one link.
+struct OutConnection {
+  uint32_t number = 0;
+  ChannelId channel = ChannelId::kNone;
+  int ceiling = kMaxPriority;
+  bool dead = false;     // L1
+  bool revoked = false;  // R7: dead, though the channel may live
+  FarPointer server;
+  std::vector<std::unique_ptr<OutLink>> links;
+  HostChannel* death_channel = nullptr;
+  uint64_t death_cookie = 0;
+  int sends_in_flight = 0;  // one that is closed lives until they have ended
+  bool closed = false;
+};
+
+// The slot of a send in flight. It and its link stay while the send is.
+struct OutSlot {
+  OutConnection* connection = nullptr;
+  OutLink* link = nullptr;
+  uint32_t index = 0;
+  int ceiling = kMaxPriority;
+  Slot& slot() const { return link->link().slots[index]; }
+  uint32_t bit() const { return link->first_bit + index; }
+};
+
+// -- Threads
+
+struct HostThread : Thread {
+  HostThread(ThreadId id, const Scheduling& scheduling, std::string name)
+      : Thread(id, scheduling.priority), scheduling(scheduling), name(std::move(name)) {}
+
+  Scheduling scheduling;
+  const std::string name;
+  ThreadEntry* entry = nullptr;  // in the process page; null if that is full
+  void (*routine)(void*) = nullptr;
+  void* argument = nullptr;
+  pthread_t pthread = {};
+  uint32_t tid = 0;         // Linux's, once it runs
+  int linux_priority = -1;  // as last set; -1 never
+
+  // What it sleeps on but for a send: not 0 means look up. `granted`: it has what it waited for.
+  std::atomic<uint32_t> wake{0};
+  bool granted = false;
+  absl::Status grant_status;
+  std::atomic<bool> cancel_pending{false};  // D5
+
+  // SEND, REPLY. Set by itself, under the lock.
+  OutSlot out;
+  bool sending = false;
+  // RECEIVE: what was handed over to it. An Inbound, or a pulse.
+  struct Inbound* delivered = nullptr;
+  std::optional<PulseInfo> pulse;
+  HostChannel* receiving = nullptr;
+  Spinner receive_spin, send_spin;
+
+  HostThread* joining = nullptr;
+  std::vector<HostThread*> joiners;
+  struct CondVar* condition = nullptr;
+  struct ConditionNode : LevelNode {
+    explicit ConditionNode(HostThread* thread) : thread(thread) {}
+    HostThread* const thread;
+  } condition_node{this};
+  bool named = false;  // a ThreadHandle names it
+  bool dead = false;
+};
+
+struct HostMutex : Mutex {};
+struct CondVar {
+  LevelQueue waiters;
+};
+
+// -- As a server
+
+// One slot of a client as its server sees it: a thread of the core's, so that P3 and P4 are the
+// core's to work out. Its id is kNone; its base priority is what the client claims, clamped.
+//
+// Invariants:
+//   1. Queued: entry() is in the channel's queue, and `sequence` is of the request that is queued.
+//   2. Taken: `serial` is not 0, and the slot is this server's to answer; `gone` says that nobody
+//   waits for that.
+struct Inbound : Thread {
+  Inbound(ServedLink& link, uint32_t slot_index, uint32_t handle_slot)
+      : Thread(ThreadId::kNone, kMinPriority),
+        link(link),
+        slot_index(slot_index),
+        handle_slot(handle_slot) {}
+  ServedLink& link;
+  const uint32_t slot_index;
+  const uint32_t handle_slot;  // MessageHandle::slot
+
+  uint32_t sequence = 0;
+  uint64_t serial = 0;
+  bool gone = false;               // the client has left, died or was disconnected
+  bool unblock_requested = false;  // D3
+  uint8_t unblock_priority = 0;    // of the unblock pulse, to withdraw it (D4)
+  bool answering = false;          // a thread writes the answer
+  // Read once from the slot when the request was taken, and checked.
+  uint32_t thread = 0;
+  uint32_t request_bytes = 0, reply_room = 0;
+  RemoteParts request_parts, reply_parts;
+  uint8_t reference_count = 0;
+  std::array<SharedReference, kMaxRegionReferences> references;
+  std::atomic<uint64_t> lease_word{0};  // R5: `serial` while the message is unanswered
+
+  Slot& slot() const;
+};
+
+// A pulse that waits in a lane, as queued on the channel. Its count is in the lane. Its source is a
+// connection or an event; those of PulseTable never are.
+struct LanePulse : Pulse {
+  ServedLink* link = nullptr;
+  uint32_t index = 0;
+};
+inline bool IsInLane(const Pulse& pulse) {
+  return pulse.source.kind == PulseSource::Kind::kConnection ||
+         pulse.source.kind == PulseSource::Kind::kEvent;
+}
+
+// A link, or an event's lane, as the server sees it. It lives until its client is gone and nothing
+// of it is queued or unanswered.
+struct ServedLink {
+  uint32_t connection = 0;  // number; 0 of an event
+  uint64_t event = 0;       // number; 0 of a connection
+  HostChannel* channel = nullptr;  // null once that is gone
+  struct ServedBell* bell = nullptr;
+  uint32_t first_bit = 0;
+  int ceiling = kMaxPriority;
+  uint64_t badge = 0;
+  FarPointer client;  // null of an event
+  // An event's own (U4).
+  bool any_value = false;
+  uint8_t code = 0;
+  int priority = 0;
+  uint64_t value = 0;
+
+  SharedMapping memory;
+  bool detached = false;
+  uint32_t held = 0;  // entries queued, requests unanswered
+  std::array<std::unique_ptr<Inbound>, kSlotsPerLink> inbound;
+  std::unique_ptr<std::array<LanePulse, kMaxQueuedPulsesPerConnection>> lane;  // once it is used
+  Link& link() const { return *memory.As<Link>(); }
+};
+inline Slot& Inbound::slot() const { return link.link().slots[slot_index]; }
+
+// A channel's bell for the clients of one user.
+struct ServedBell {
+  uint32_t number = 0;
+  HostChannel* channel = nullptr;
+  SharedMapping memory;
+  UniqueFd knocker;
+  std::array<ServedLink*, kBellBits / kBitsPerLink> links = {};  // by first bit / kBitsPerLink
+  Bell& bell() const { return *memory.As<Bell>(); }
+};
+
+struct HostChannel : Channel {
+  HostChannel(ChannelId id, const ChannelOptions& options)
+      : Channel(options.fixed_priority), id(id), options(options) {}
+  const ChannelId id;
+  const ChannelOptions options;
+  std::vector<std::unique_ptr<ServedBell>> bells;  // the first: the owner's own user's
+  absl::flat_hash_set<ServedLink*> links;                         // not detached
+  absl::flat_hash_map<ProcessId, int> client_processes;           // how many connections each has
+  PulseTable pulses;                                              // the kernel's and timers'
+  Inbound* watched = nullptr;  // its client need not ring
+  int receivers = 0;           // threads that wait in Receive
+  bool destroyed = false;
+};
+
+struct UserTimer {
+  UserTimer(HostChannel* channel, const PulseSpec& pulse) : channel(channel), pulse(pulse) {}
+  HostChannel* channel;  // null once gone
+  const PulseSpec pulse;
+  uint64_t number = 0;
+  int64_t next_ns = 0;
+  int64_t period_ns = 0;
+  struct Node : TimerNode {
+    explicit Node(UserTimer* timer) : timer(timer) {}
+    UserTimer* const timer;
+  } node{this};
+  static UserTimer& FromNode(TimerNode& node) { return *static_cast<Node&>(node).timer; }
+};
+
+// An event that this process may deliver (U4).
+struct OpenedLane {
+  uint64_t number = 0;
+  uint32_t grant_word = 0;
+  bool any_value = false;
+  PulseSpec pulse;
+  SharedMapping memory;
+  std::shared_ptr<OutBell> bell;
+  uint32_t first_bit = 0;
+};
+
+// -- Processes
+
+struct ChildRecord {
+  ProcessId id = ProcessId::kNone;
+  bool ended = false;
+  bool open = true;  // a handle names it
+  ExitStatus exit;
+  std::vector<HostThread*> waiters;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_OBJECTS_H_

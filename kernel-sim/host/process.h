@@ -1,0 +1,346 @@
+// The kernel as one process of the host has it: its calls, and its agent.
+//
+// Calls run in the caller's own thread. One priority-inheriting lock guards what the process holds
+// (objects.h); the shared memory of a link or bell needs none. What a call has to ask the broker
+// for, it asks without holding the lock. The agent is a thread of the kernel's own, above every
+// other: it takes what the broker has to say, sees far processes die, fires timers, and looks at
+// the bells when a client knocks because all who serve run below it (P4).
+//
+// A call made after the process has begun to end throws ProcessEnded, or returns kProcessEnded
+// while that is on its way.
+#ifndef PARLEY_KERNEL_SIM_HOST_PROCESS_H_
+#define PARLEY_KERNEL_SIM_HOST_PROCESS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
+#include "kernel-sim/core/priority.h"
+#include "kernel-sim/host/futex.h"
+#include "kernel-sim/host/objects.h"
+#include "kernel-sim/host/packet.h"
+#include "kernel-sim/host/process_main.h"
+#include "kernel-sim/refusals.h"
+
+namespace parley::host {
+
+// Thrown through a program to end its threads.
+struct ProcessEnded {};
+
+class Process final : public Kernel {
+ public:
+  explicit Process(ProcessStart start)
+      : start_(std::move(start)), broker_(std::move(start_.broker)) {}
+  ~Process() override { StopAgent(); }
+
+  // Joins, and starts the agent. The calling thread is the main thread from then on.
+  absl::Status Join();
+
+  // kernel.h, in its order.
+  const Birth& birth() const override { return birth_; }
+  int64_t Now() override { return MonotonicNs() - start_ns_; }
+  void Compute(int64_t cpu_ns) override;
+  void Charge(int64_t cpu_ns) override;
+  absl::Status SleepUntil(int64_t wake_ns) override;
+  void Yield() override;
+  void Count(std::string_view counter, int64_t delta) override;
+  void Mark(std::string_view remark) override;
+
+  absl::StatusOr<ThreadHandle> ThreadSpawn(const ThreadOptions& options, void (*entry)(void*),
+                                           void* argument) override;
+  absl::Status ThreadJoin(ThreadHandle thread, int64_t deadline_ns) override;
+  absl::Status ThreadCancel(ThreadHandle thread) override;
+  absl::Status ThreadSetScheduling(ThreadHandle thread, const Scheduling& scheduling) override;
+  absl::StatusOr<int> ThreadPriority(ThreadHandle thread) override;
+  void ThreadClose(ThreadHandle thread) noexcept override;
+  void ThreadEnd(ThreadHandle thread) noexcept override;
+  void EndOtherThreads() noexcept override;
+  absl::StatusOr<ChildHandle> ProcessSpawn(std::string_view program,
+                                           const ProcessOptions& options) override;
+  absl::StatusOr<ExitStatus> ProcessWait(ChildHandle child, int64_t deadline_ns) override;
+  absl::Status ProcessKill(ChildHandle child) override;
+  absl::StatusOr<ProcessId> ProcessIdOf(ChildHandle child) override;
+  void ProcessClose(ChildHandle child) noexcept override;
+
+  absl::StatusOr<ChannelHandle> ChannelCreate(const ChannelOptions& options) override;
+  void ChannelDestroy(ChannelHandle channel) noexcept override;
+  absl::StatusOr<Token> ChannelGrant(ChannelHandle channel, ProcessId holder, uint64_t badge,
+                                     int ceiling, Rights rights) override;
+  absl::StatusOr<Token> TokenDelegate(const Token& token, ProcessId holder, Rights rights) override;
+  absl::Status TokenRevoke(const Token& token) override;
+  absl::StatusOr<ConnectionHandle> Connect(const Token& token, ChannelHandle death,
+                                           uint64_t cookie) override;
+  void Disconnect(ConnectionHandle connection) noexcept override;
+  absl::StatusOr<ProcessId> ServerOf(ConnectionHandle connection) override;
+
+  absl::StatusOr<SendResult> Send(ConnectionHandle connection,
+                                  const SendArguments& arguments) override;
+  absl::Status Receive(ChannelHandle channel, MutableParts buffer, int64_t deadline_ns,
+                       ReceiveResult& result) override;
+  absl::StatusOr<uint64_t> Reply(MessageHandle message, ConstParts reply) override;
+  absl::Status ReplyError(MessageHandle message, absl::StatusCode code,
+                          std::string_view text) override;
+  void MessageDrop(MessageHandle message) noexcept override;
+  absl::StatusOr<uint64_t> MessageRead(MessageHandle message, uint64_t offset,
+                                       MutableParts destination) override;
+  absl::StatusOr<uint64_t> MessageWrite(MessageHandle message, uint64_t offset,
+                                        ConstParts source) override;
+  absl::StatusOr<MessageInfo> MessageGetInfo(MessageHandle message) override;
+  absl::StatusOr<Mapping> MessageLease(MessageHandle message, uint32_t index) override;
+  absl::StatusOr<Direction> MessageLeaseDirection(MessageHandle message, uint32_t index) override;
+
+  absl::Status PulseSend(ConnectionHandle connection, const PulseSpec& pulse) override;
+  absl::StatusOr<Token> EventRegister(ChannelHandle channel, const PulseSpec& pulse, bool any_value,
+                                      ConnectionHandle target) override;
+  absl::Status EventDeliver(const Token& event, std::optional<uint64_t> value) override;
+  absl::StatusOr<TimerHandle> TimerCreate(ChannelHandle channel, const PulseSpec& pulse) override;
+  absl::Status TimerArm(TimerHandle timer, int64_t first_ns, int64_t period_ns) override;
+  void TimerDestroy(TimerHandle timer) noexcept override;
+
+  absl::StatusOr<MutexHandle> MutexCreate() override;
+  absl::Status MutexLock(MutexHandle mutex, int64_t deadline_ns) override;
+  absl::Status MutexUnlock(MutexHandle mutex) override;
+  void MutexDestroy(MutexHandle mutex) noexcept override;
+  absl::StatusOr<CondVarHandle> CondVarCreate() override;
+  absl::Status CondVarWait(CondVarHandle condition, MutexHandle mutex,
+                           int64_t deadline_ns) override;
+  absl::Status CondVarSignal(CondVarHandle condition, bool all) override;
+  void CondVarDestroy(CondVarHandle condition) noexcept override;
+
+  absl::StatusOr<Mapping> RegionCreate(uint64_t bytes, const RegionOptions& options) override;
+  absl::StatusOr<Token> RegionGrant(RegionHandle region, ProcessId holder, uint64_t offset,
+                                    uint64_t length, Rights rights) override;
+  absl::StatusOr<Mapping> RegionRedeem(const Token& token) override;
+  absl::Status RegionFreeze(RegionHandle region) override;
+  absl::StatusOr<Mapping> RegionReclaim(RegionHandle region) override;
+  absl::Status RegionCheck(RegionHandle region) override;
+  void RegionClose(RegionHandle region) noexcept override;
+
+ private:
+  // -- Entering and leaving a call (process.cc)
+  static HostThread& current();
+  absl::Status Enter();          // may throw ProcessEnded
+  bool EnterQuietly() noexcept;  // for calls that destructors make
+  absl::Status EnterFromDestructor() noexcept;  // the same, for calls that say what went wrong
+  bool IsOver(const HostThread& thread) const { return ending_ && &thread != ender_; }
+  absl::Status Leave(absl::Status status);  // of a call that has blocked; may throw ProcessEnded
+  // Applies what inheritance has changed: Linux priorities, sends in flight, served levels.
+  void ApplyChanges();
+  void ApplyPriority(HostThread& thread);
+  void UpdateServedLevel(HostChannel& channel);
+  int64_t ToMonotonic(int64_t deadline_ns) const;
+  void ShowState(HostThread& thread, ThreadState state, uint32_t blocked_on = 0);
+
+  // -- Waiting for something inside the process (process.cc). All with the lock held.
+  // Sleeps until Grant, the deadline or a cancel, and returns what it got.
+  absl::Status Block(HostThread& thread, ThreadState state, uint32_t blocked_on,
+                     int64_t deadline_ns);
+  void Grant(HostThread& thread, absl::Status status);
+  void Nudge(HostThread& thread);
+  bool TakeCancel(HostThread& thread) { return thread.cancel_pending.exchange(false); }
+
+  // -- Threads (calls_thread.cc)
+  HostThread* MakeThread(const Scheduling& scheduling, std::string name);
+  void BecomeThread(HostThread& thread);
+  void EndThread(HostThread& thread);
+  void ForgetIfUnnamed(HostThread& thread);
+  static void* RunThread(void* argument);
+
+  // -- Mutexes (calls_sync.cc)
+  absl::Status WaitForMutex(HostThread& thread, HostMutex& mutex, int64_t deadline_ns);
+  absl::Status LockAgain(HostThread& thread, MutexHandle handle);
+  void HandOver(HostMutex& mutex);
+  void AbandonMutex(Mutex& mutex);
+  void WakeOne(CondVar& condition, absl::Status status);
+  absl::Status RefuseLocalDeadlock(HostThread& thread, Thread& waits_for);
+
+  // -- The broker (broker_call.cc)
+  // With no padding that would tell the broker what stood there before.
+  template <WireStruct T>
+  static T Zeroed() {
+    T body;
+    std::memset(static_cast<void*>(&body), 0, sizeof(body));
+    return body;
+  }
+  absl::StatusOr<Packet> Ask(Packet packet);
+  template <WireStruct T>
+  absl::StatusOr<Packet> Ask(const T& call, std::string_view tail = {}) {
+    return Ask(Packet::Of(0, call, tail));
+  }
+  void TellBroker(Packet packet);  // answered too, but nobody waits
+  void OnAnswer(Packet packet);
+  void FailAllCalls();
+
+  // -- The agent (agent.cc, notices.cc)
+  enum class AgentSource : uint8_t { kBroker, kStop, kTimers, kKnocker, kFarProcess };
+  static uint64_t AgentKey(AgentSource source, uint32_t number = 0) {
+    return static_cast<uint64_t>(source) << 32 | number;
+  }
+  absl::Status PrepareAgent();
+  absl::Status StartAgent();
+  absl::Status MeetNames(const Joined& joined, Packet& answer);
+  void StopAgent();
+  static void* RunAgent(void* process);
+  void AgentLoop();
+  void Watch(int fd, uint64_t key);
+  void Unwatch(int fd);
+  bool OnBrokerReadable();
+  void OnNotice(Packet packet);
+  void OnAttached(Packet packet);
+  void OnEventAttached(Packet packet);
+  void OnChildEnded(const Packet& packet);
+  void OnFarDeath(ProcessId process);
+  void OnKnock(uint32_t bell);
+  FarPointer KnowFar(const Far& far, UniqueFd pidfd);
+
+  // -- Channels (calls_channel.cc)
+  absl::StatusOr<ChannelHandle> AddChannel(ChannelId id, uint32_t bell,
+                                           const ChannelOptions& options, Fds& fds);
+
+  // -- As a client: connections.cc
+  std::shared_ptr<OutBell> MapOutBell(uint32_t number, const UniqueFd& memory, UniqueFd knocker);
+  absl::Status OnConnected(Packet& packet);
+  absl::Status AddLink(OutConnection& connection, const Connected& connected, Packet& packet);
+  void ForgetIfUnused(OutConnection& connection);
+  void KillConnection(OutConnection& connection, bool revoked);
+  static void RingOut(const OutBell& bell, uint32_t bit, int level);
+  static void Knock(const UniqueFd& knocker);
+
+  // -- send.cc
+  struct Sending;
+  absl::Status BeginSend(Sending& send, ConnectionHandle connection);
+  static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
+  static void Submit(Sending& send);
+  absl::Status AwaitReply(Sending& send);
+  absl::Status LookForDeadlock(Sending& send);
+  absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
+  static absl::Status TakeAnswer(const Sending& send, SendResult& result);
+  void EndSend(Sending& send);
+
+  // -- As a server: receive.cc
+  struct Arrival {
+    Inbound* inbound;
+    uint64_t sent_at;
+  };
+  using Arrivals = absl::InlinedVector<Arrival, 8>;
+  void Drain(HostChannel& channel);
+  void LookAt(Inbound& inbound, Arrivals& arrived);
+  void LookAtLane(ServedLink& link);
+  void Unqueue(Inbound& inbound);
+  void Match(HostChannel& channel);
+  bool TakeFront(HostThread& server, HostChannel& channel);
+  bool TakeMessage(HostThread& server, HostChannel& channel, Inbound& inbound);
+  bool TakePulse(HostThread& server, HostChannel& channel, Pulse& pulse);
+  Inbound* Announce(HostThread& server, ReceiveResult& result);
+  void Serve(HostThread& server, HostChannel& channel);
+  static void ShowServes(HostThread& server);
+  absl::Status WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns);
+  static bool CloseDoors(HostChannel& channel);
+  static void OpenDoors(HostChannel& channel);
+
+  // -- reply.cc
+  Inbound* FindMessage(MessageHandle message);
+  void FillInfo(const Inbound& inbound, MessageInfo& info) const;
+  absl::StatusOr<Inbound*> BeginAnswer(MessageHandle message);
+  Slot* EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome);
+  void FailMessage(MessageHandle message, Error error);
+  absl::Status ReplyWith(MessageHandle message, absl::StatusCode code, Error error,
+                         std::string_view text);
+  static void WakeClient(Slot& slot);
+  template <typename Move>
+  absl::StatusOr<uint64_t> MoveBytes(MessageHandle message, Move move);
+  absl::StatusOr<uint64_t> ReadRequest(const Inbound& inbound, uint64_t offset,
+                                       MutableParts destination);
+  absl::StatusOr<uint64_t> WriteReply(const Inbound& inbound, uint64_t offset, ConstParts source);
+
+  // -- serving.cc
+  void ClientWantsToLeave(Inbound& inbound);
+  void ClientLeft(Inbound& inbound);
+  void WithdrawUnblockPulse(Inbound& inbound);
+  void OfferPulse(HostChannel& channel, PulseSource source, const PulseInfo& pulse);
+  void OfferKernelPulse(HostChannel& channel, KernelPulse code, uint64_t value, int priority);
+  ServedBell* AddBell(HostChannel& channel, uint32_t number, const UniqueFd& memory,
+                      UniqueFd knocker);
+  void AddServedLink(std::unique_ptr<ServedLink> link);
+  void Detach(ServedLink& link);
+  void DetachConnection(uint32_t connection);
+  void ReleaseIfUnused(ServedLink& link);
+  void DestroyChannel(HostChannel& channel);
+  void ForgetChannelIfUnused(HostChannel& channel);
+
+  // -- calls_pulse.cc
+  bool PutInLane(Lane& lane, const PulseSpec& pulse);
+  absl::StatusOr<OpenedLane*> FindEvent(const Token& event);
+  void RearmTimerFd();
+  void OnTimers();
+
+  ProcessStart start_;
+  UniqueFd broker_;
+  Birth birth_;
+  int ceiling_ = kMaxPriority;
+  int64_t start_ns_ = 0;
+  bool real_time_ = false;  // RT policies are permitted
+  std::atomic<bool> ending_{false};
+  HostThread* ender_ = nullptr;  // who ends the others
+  SharedMapping page_memory_, grants_memory_;
+  ProcessPage& page() const { return *page_memory_.As<ProcessPage>(); }
+  const GrantPage& grants() const { return *grants_memory_.As<GrantPage>(); }
+
+  PriorityLock lock_;
+  Inheritance inheritance_;
+  TimerQueue timers_;
+  int64_t timer_armed_for_ = kNever;
+  uint32_t last_thread_ = 0;
+  uint64_t last_serial_ = 0, last_number_ = 0;
+  absl::flat_hash_set<std::unique_ptr<HostThread>> threads_;
+  std::atomic<uint32_t> live_threads_{0};  // besides the main thread; a futex
+  HandleTable<ThreadHandle, HostThread> thread_handles_;
+  HandleTable<ChildHandle, ChildRecord> child_handles_;
+  HandleTable<ChannelHandle, HostChannel> channel_handles_;
+  HandleTable<ConnectionHandle, OutConnection> connection_handles_;
+  HandleTable<TimerHandle, UserTimer> timer_handles_;
+  HandleTable<MutexHandle, HostMutex> mutex_handles_;
+  HandleTable<CondVarHandle, CondVar> condition_handles_;
+  absl::flat_hash_map<ProcessId, std::unique_ptr<ChildRecord>> children_;
+  absl::flat_hash_map<ChannelId, std::unique_ptr<HostChannel>> channels_;
+  absl::flat_hash_map<uint32_t, std::unique_ptr<OutConnection>> connections_;
+  absl::flat_hash_set<std::unique_ptr<ServedLink>> served_;
+  absl::flat_hash_map<uint32_t, std::vector<ServedLink*>> served_connections_;
+  absl::flat_hash_map<uint32_t, ServedBell*> bells_;
+  absl::flat_hash_map<ProcessId, std::weak_ptr<FarProcess>> far_;
+  absl::flat_hash_map<uint32_t, std::weak_ptr<OutBell>> out_bells_;
+  absl::flat_hash_map<Token, std::unique_ptr<OpenedLane>> opened_events_;
+  absl::flat_hash_set<std::unique_ptr<UserTimer>> timer_records_;
+  absl::flat_hash_set<std::unique_ptr<HostMutex>> mutex_records_;
+  absl::flat_hash_set<std::unique_ptr<CondVar>> condition_records_;
+  std::vector<Inbound*> inbound_;  // by MessageHandle::slot
+  std::vector<uint32_t> free_inbound_;
+  Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
+
+  // Calls that wait for their answers, and the socket's sending side.
+  struct PendingCall {
+    std::atomic<uint32_t> done{0};
+    absl::StatusOr<Packet> answer = absl::InternalError("no answer");
+  };
+  PriorityLock broker_lock_;
+  uint32_t last_call_ = 0;
+  bool broker_gone_ = false;
+  absl::flat_hash_map<uint32_t, PendingCall*> pending_;
+
+  pthread_t agent_ = {};
+  bool agent_runs_ = false;
+  UniqueFd epoll_, timer_fd_, stop_fd_;
+
+  static thread_local HostThread* t_current_ __attribute__((tls_model("initial-exec")));
+};
+
+// Begins a call that returns a Status or a StatusOr.
+#define PARLEY_ENTER() \
+  if (absl::Status entered = Enter(); !entered.ok()) return entered
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_PROCESS_H_

@@ -1,0 +1,123 @@
+// A child of the launcher joins the kernel, runs its program, says farewell and leaves.
+#include "kernel-sim/host/process_main.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "absl/strings/str_cat.h"
+#include "kernel-sim/host/linux_priority.h"
+#include "kernel-sim/host/process.h"
+
+namespace parley::host {
+namespace {
+
+void Say(Farewell& farewell, ExitKind kind, int code, std::string_view reason) {
+  farewell.kind = static_cast<uint32_t>(kind);
+  farewell.code = code;
+  const size_t size = std::min(reason.size(), farewell.reason.size() - 1);
+  std::copy_n(reason.data(), size, farewell.reason.data());
+  farewell.reason[size] = '\0';
+  farewell.said = 1;
+}
+
+}  // namespace
+
+absl::Status Process::Join() {
+  auto call = Zeroed<host::Join>();
+  call.version = kWireVersion;
+  call.ticket = start_.ticket;
+  if (absl::Status sent = SendPacket(broker_, Packet::Of(1, call)); !sent.ok()) return sent;
+  auto answer = ReceivePacket(broker_);
+  if (!answer.ok()) return answer.status();
+  const auto joined = answer->As<Joined>();
+  if (!joined) return MakeError(Error::kNotPermitted, answer->Tail<Failed>());
+  if (answer->fds.size() < 2) return Refuse(Error::kQuotaExhausted);
+  auto page = MapShared(answer->fds[0], sizeof(ProcessPage), /*writable=*/true);
+  auto grants = MapShared(answer->fds[1], sizeof(GrantPage), /*writable=*/false);
+  if (!page.ok()) return page.status();
+  if (!grants.ok()) return grants.status();
+  page_memory_ = *std::move(page);
+  grants_memory_ = *std::move(grants);
+
+  start_ns_ = joined->start_ns;
+  ceiling_ = joined->ceiling;
+  birth_.process = joined->process;
+  birth_.uid = joined->uid;
+  birth_.gid = joined->gid;
+  std::vector<std::string> strings = SplitTail(answer->Tail<Joined>());
+  if (!strings.empty()) {
+    birth_.name = std::move(strings[0]);
+    birth_.arguments.assign(std::make_move_iterator(strings.begin() + 1),
+                            std::make_move_iterator(strings.end()));
+  }
+  Locked locked(lock_);
+  if (absl::Status started = PrepareAgent(); !started.ok()) return started;
+  const Scheduling scheduling = FromWire(joined->scheduling);
+  real_time_ = SetLinuxPriority(0, scheduling.policy, LinuxPriority(scheduling.priority));
+  HostThread& main = *MakeThread(scheduling, "main");
+  main.named = true;
+  BecomeThread(main);
+  if (absl::Status met = MeetNames(*joined, *answer); !met.ok()) return met;
+  return StartAgent();
+}
+
+// The first connection, or the name server's channel.
+absl::Status Process::MeetNames(const Joined& joined, Packet& answer) {
+  if (joined.name_channel != ChannelId::kNone) {
+    if (answer.fds.size() < 4) return Refuse(Error::kQuotaExhausted);
+    Fds fds;
+    fds.push_back(std::move(answer.fds[2]));
+    fds.push_back(std::move(answer.fds[3]));
+    ChannelOptions options;
+    options.name = "names";
+    options.unblock_pulse = options.disconnect_pulse = true;
+    auto channel = AddChannel(joined.name_channel, joined.names.bell, options, fds);
+    if (!channel.ok()) return channel.status();
+    birth_.name_service_channel = *channel;
+    return absl::OkStatus();
+  }
+  if (joined.has_names == 0) return absl::OkStatus();
+  auto connected = Zeroed<Connected>();
+  connected.connection = joined.names.connection;
+  connected.channel = joined.names.channel;
+  connected.bell = joined.names.bell;
+  connected.first_bit = joined.names.first_bit;
+  connected.ceiling = joined.ceiling;
+  connected.server = joined.names.server;
+  Packet packet = Packet::Of(0, connected);
+  for (size_t i = 2; i < answer.fds.size(); ++i) packet.fds.push_back(std::move(answer.fds[i]));
+  if (absl::Status arrived = OnConnected(packet); !arrived.ok()) return arrived;
+  birth_.name_service = connection_handles_.Add(connections_.at(connected.connection).get());
+  return absl::OkStatus();
+}
+
+// The process's end is Linux's to see: nothing that is shared needs to be given back.
+void RunProcess(ProcessStart start) {
+  Farewell& farewell = *start.farewell;
+  const Program& program = *start.program;
+  // Never taken down: threads that have not unwound may still be in it.
+  auto* process = new Process(std::move(start));
+  if (absl::Status joined = process->Join(); !joined.ok()) {
+    Say(farewell, ExitKind::kException, 1, absl::StrCat("cannot join: ", joined.message()));
+    _exit(0);
+  }
+  try {
+    const int code = program.main(*process);
+    Say(farewell, ExitKind::kReturned, code, "");
+  } catch (const ProcessEnded&) {
+    Say(farewell, ExitKind::kKilled, 128, "ended");
+  } catch (const std::exception& exception) {
+    Say(farewell, ExitKind::kException, 128,
+        absl::StrCat("uncaught exception: ", exception.what()));
+  } catch (...) {
+    Say(farewell, ExitKind::kException, 128, "uncaught exception that is no std::exception");
+  }
+  std::fflush(nullptr);
+  _exit(0);
+}
+
+}  // namespace parley::host

@@ -1,0 +1,383 @@
+// Kernel calls: receive. Steps, as the comments number them:
+//
+//   (1) Drain: rung slots become entries of the channel's queue, in the order they were sent
+//   (2) Match: the front entry goes to the front receiver (S7), whoever of the process does it
+//   (3) TakeMessage, TakePulse: the receiver has it, and runs at its priority (P3)
+//   (4) the receiver itself copies the bytes, without the lock
+//
+// A receiver sleeps on its own word and on the door of each bell. Before it does, it withdraws the
+// watch and closes the doors; whoever leaves while others wait closes them again.
+#include <linux/futex.h>
+
+#include <algorithm>
+
+#include "kernel-sim/host/bell.h"
+#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/slot.h"
+#include "kernel-sim/host/spin.h"
+
+namespace parley::host {
+namespace {
+
+uint8_t ClampPriority(uint32_t claimed, int ceiling) {
+  return static_cast<uint8_t>(std::clamp<uint32_t>(claimed, kMinPriority,
+                                                   static_cast<uint32_t>(ceiling)));
+}
+
+}  // namespace
+
+// -- (1)
+
+void Process::Drain(HostChannel& channel) {
+  Arrivals arrived;
+  if (channel.watched != nullptr) LookAt(*channel.watched, arrived);
+  for (const auto& bell : channel.bells) {
+    Collect(bell->bell(), [&](uint32_t bit) {
+      ServedLink* link = bell->links[bit / kBitsPerLink];
+      if (link == nullptr || link->detached) return;
+      if (bit % kBitsPerLink == kLaneBit) return LookAtLane(*link);
+      if (Inbound* inbound = link->inbound[bit % kBitsPerLink].get()) LookAt(*inbound, arrived);
+    });
+  }
+  if (arrived.size() > 1) {
+    std::sort(arrived.begin(), arrived.end(),
+              [](const Arrival& a, const Arrival& b) { return a.sent_at < b.sent_at; });
+  }
+  for (const Arrival& arrival : arrived) {
+    ServedLink& link = arrival.inbound->link;
+    ++link.held;
+    inheritance_.Enqueue(*arrival.inbound, channel, link.ceiling);
+  }
+  if (channel.FrontReceiver() != nullptr && channel.queued() > 0) Match(channel);
+  ApplyChanges();
+}
+
+// What a client has done to its slot since the last look.
+void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
+  Slot& slot = inbound.slot();
+  const uint32_t state = slot.state.load();
+  const uint8_t level = ClampPriority(slot.priority.load(), inbound.link.ceiling);
+  const bool queued = inbound.entry().queued();
+  switch (PhaseOf(state)) {
+    case Phase::kSent: {
+      const uint32_t sequence = slot.sequence.load();
+      if (queued && inbound.sequence == sequence) {
+        if (inbound.base() != level) inheritance_.SetBase(inbound, level);  // P2
+        return;
+      }
+      if (queued) Unqueue(inbound);  // withdrawn, and another sent
+      if (inbound.serial != 0) return;  // it cheats: the last one is not answered
+      if (!arrived.empty() && arrived.front().inbound == &inbound) return;
+      if (inbound.base() != level) inheritance_.SetBase(inbound, level);
+      inbound.sequence = sequence;
+      arrived.push_back({&inbound, slot.sent_at.load()});
+      return;
+    }
+    case Phase::kTaken:
+      if (inbound.serial == 0 || inbound.gone) return;
+      if (inbound.base() != level) inheritance_.SetBase(inbound, level);
+      if ((state & kWantsToLeave) != 0) ClientWantsToLeave(inbound);
+      return;
+    case Phase::kLeft:
+      if (inbound.serial != 0) ClientLeft(inbound);
+      return;
+    default:
+      if (queued) Unqueue(inbound);
+  }
+}
+
+// It leaves the queue unreceived (D2).
+void Process::Unqueue(Inbound& inbound) {
+  inheritance_.Dequeue(inbound);
+  --inbound.link.held;
+}
+
+// Pulses that were put into the lane since the last look, oldest place first.
+void Process::LookAtLane(ServedLink& link) {
+  if (link.lane == nullptr) {
+    link.lane = std::make_unique<std::array<LanePulse, kMaxQueuedPulsesPerConnection>>();
+  }
+  for (uint32_t i = 0; i < kMaxQueuedPulsesPerConnection; ++i) {
+    const LaneEntry& entry = link.link().lane.entries[i];
+    LanePulse& pulse = (*link.lane)[i];
+    if (entry.count.load() == 0 || pulse.queued()) continue;
+    const bool event = link.event != 0;
+    pulse.link = &link;
+    pulse.index = i;
+    pulse.source = {event ? PulseSource::Kind::kEvent : PulseSource::Kind::kConnection,
+                    event ? link.event : link.connection};
+    pulse.badge = event ? 0 : link.badge;
+    pulse.code = event ? link.code : std::min(entry.code, kMaxProgramPulseCode);
+    pulse.priority = event ? static_cast<uint8_t>(link.priority)
+                           : ClampPriority(entry.priority, link.ceiling);
+    pulse.value = event && !link.any_value ? link.value : entry.value;
+    ++link.held;
+    link.channel->Push(pulse, pulse.priority);
+  }
+}
+
+// -- (2)
+
+void Process::Match(HostChannel& channel) {
+  while (ReceiverEntry* receiver = channel.FrontReceiver()) {
+    auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
+    if (!TakeFront(server, channel)) return;
+    inheritance_.RemoveReceiver(server);
+    if (&server != t_current_) Nudge(server);
+  }
+}
+
+// -- (3)
+
+bool Process::TakeFront(HostThread& server, HostChannel& channel) {
+  while (QueueEntry* entry = channel.Front()) {
+    if (entry->kind == QueueEntry::Kind::kPulse) {
+      if (TakePulse(server, channel, static_cast<Pulse&>(*entry))) return true;
+    } else if (TakeMessage(server, channel, static_cast<Inbound&>(Thread::FromEntry(*entry)))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inbound) {
+  Slot& slot = inbound.slot();
+  if (slot.sequence.load() != inbound.sequence || !Take(slot)) {
+    Unqueue(inbound);  // withdrawn; if another was sent, its ring is to come
+    return false;
+  }
+  // Read once: the client may write on.
+  inbound.thread = slot.thread;
+  inbound.request_bytes = slot.request_bytes;
+  inbound.reply_room = slot.reply_room;
+  inbound.reference_count = slot.references;
+  inbound.request_parts = slot.request_parts;
+  inbound.reply_parts = slot.reply_parts;
+  const bool sane = inbound.request_bytes <= kMaxMessageBytes &&
+                    inbound.reply_room <= kMaxMessageBytes &&
+                    inbound.reference_count <= kMaxRegionReferences &&
+                    inbound.request_parts.count <= kMaxParts &&
+                    inbound.reply_parts.count <= kMaxParts;
+  if (!sane) {
+    Unqueue(inbound);
+    slot.error = 0;
+    slot.kernel_error = static_cast<uint8_t>(Error::kInvalidArgument);
+    if (Answer(slot, Phase::kFailed, false).wake) WakeClient(slot);
+    return false;
+  }
+  std::copy_n(slot.region.begin(), inbound.reference_count, inbound.references.begin());
+  inbound.serial = uint64_t{Raw(birth_.process)} << 40 | ++last_serial_;
+  inbound.gone = inbound.unblock_requested = inbound.answering = false;
+  inbound.lease_word.store(inbound.serial);
+  inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
+  server.delivered = &inbound;
+  ++numbers().messages_received;
+  return true;
+}
+
+bool Process::TakePulse(HostThread& server, HostChannel& channel, Pulse& pulse) {
+  PulseInfo info = {pulse.code, pulse.value, pulse.priority, pulse.count, pulse.badge};
+  channel.Remove(pulse);
+  if (IsInLane(pulse)) {
+    auto& in_lane = static_cast<LanePulse&>(pulse);
+    ServedLink& link = *in_lane.link;
+    // Whoever coalesces does so before this, or finds the place free.
+    info.count = link.link().lane.entries[in_lane.index].count.exchange(0);
+    --link.held;
+    ReleaseIfUnused(link);
+    if (info.count == 0) return false;  // it cheats
+  } else {
+    channel.pulses.Take(pulse);
+  }
+  inheritance_.ReceivePulse(server, info.priority, channel);
+  server.pulse = info;
+  return true;
+}
+
+// -- (4)
+
+// Says what was received. The lock is held.
+Inbound* Process::Announce(HostThread& server, ReceiveResult& result) {
+  result.is_pulse = server.pulse.has_value();
+  if (result.is_pulse) {
+    result.pulse = *server.pulse;
+    server.pulse.reset();
+    return nullptr;
+  }
+  Inbound* inbound = std::exchange(server.delivered, nullptr);
+  result.message = {inbound->handle_slot, inbound->serial};
+  FillInfo(*inbound, result.info);
+  return inbound;
+}
+
+absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t deadline_ns,
+                              ReceiveResult& result) {
+  PARLEY_ENTER();
+  HostThread& server = current();
+  for (;;) {
+    absl::Status received;
+    Inbound* inbound = nullptr;
+    {
+      Locked locked(lock_);
+      HostChannel* channel = channel_handles_.Find(handle);
+      if (channel == nullptr) return Refuse(Error::kBadHandle);
+      inheritance_.EndCurrent(server);  // P3: the next receive ends the term
+      Serve(server, *channel);
+      Drain(*channel);
+      if (!TakeFront(server, *channel)) received = WaitToReceive(server, *channel, deadline_ns);
+      ApplyChanges();
+      if (received.ok()) inbound = Announce(server, result);
+    }
+    if (!received.ok()) return Leave(std::move(received));
+    if (inbound == nullptr) return absl::OkStatus();
+    // (4) Its bytes are the server's to read until it answers, which nobody can before this returns.
+    const auto copied = ReadRequest(*inbound, 0, buffer);
+    if (copied.ok()) return absl::OkStatus();
+    // What the client offered is not there: its error, and the server goes on to the next.
+    FailMessage(result.message, ErrorOf(copied.status()));
+  }
+}
+
+void Process::Serve(HostThread& server, HostChannel& channel) {
+  const size_t before = server.serves().size();
+  inheritance_.Serve(server, channel);
+  if (server.serves().size() == before) return;
+  ShowServes(server);
+  ApplyChanges();
+  UpdateServedLevel(channel);
+}
+
+// For the deadlock check (L4).
+void Process::ShowServes(HostThread& server) {
+  if (server.entry == nullptr) return;
+  auto& shown = server.entry->serves;
+  const std::vector<Channel*>& serves = server.serves();
+  for (size_t i = 0; i < shown.size(); ++i) {
+    shown[i] = i < serves.size() ? Raw(static_cast<HostChannel*>(serves[i])->id) : 0;
+  }
+  if (serves.size() > shown.size()) shown.back() = ~0u;
+}
+
+// -- Waiting
+
+namespace {
+
+// What a receiver may look at without the lock: it stays mapped while the receiver waits. A bell
+// that is added meanwhile nudges it.
+struct View {
+  View(const HostThread& server, const HostChannel& channel) : wake(server.wake) {
+    if (channel.watched != nullptr) watched = &channel.watched->slot();
+    for (const auto& bell : channel.bells) bells.push_back(&bell->bell());
+  }
+  const std::atomic<uint32_t>& wake;
+  const Slot* watched = nullptr;
+  absl::InlinedVector<Bell*, 4> bells;
+
+  // Whether somebody wants to be looked at. Relaxed: a hint, taken again under the lock.
+  bool HasNews() const {
+    if (wake.load(std::memory_order_relaxed) != 0) return true;
+    if (watched != nullptr &&
+        PhaseOf(watched->state.load(std::memory_order_relaxed)) == Phase::kSent) {
+      return true;
+    }
+    for (const Bell* bell : bells) {
+      if (bell->summary.load(std::memory_order_relaxed) != 0) return true;
+    }
+    return false;
+  }
+
+  // Sleeps until the thread is nudged, somebody rings, or the time has come.
+  void Sleep(int64_t until_ns) const {
+    std::array<futex_waitv, FUTEX_WAITV_MAX> words = {};
+    words[0].uaddr = reinterpret_cast<uintptr_t>(&wake);
+    words[0].flags = FUTEX_32 | FUTEX_PRIVATE_FLAG;
+    uint32_t count = 1;
+    for (Bell* bell : bells) {
+      if (count == words.size()) break;
+      words[count].uaddr = reinterpret_cast<uintptr_t>(&bell->door);
+      words[count].val = static_cast<uint32_t>(Door::kSleeping);
+      words[count].flags = FUTEX_32;
+      ++count;
+    }
+    const timespec until = ToTimespec(until_ns);
+    syscall(SYS_futex_waitv, words.data(), count, 0, until_ns == kNever ? nullptr : &until,
+            CLOCK_MONOTONIC);
+  }
+};
+
+}  // namespace
+
+// Closes the doors of all its bells; false if somebody has rung meanwhile.
+bool Process::CloseDoors(HostChannel& channel) {
+  if (Inbound* watched = std::exchange(channel.watched, nullptr)) {
+    if (WithdrawWatch(watched->slot())) {
+      // It has not rung and will not: it counts as rung.
+      ServedBell& bell = *watched->link.bell;
+      const uint32_t bit = watched->link.first_bit + watched->slot_index;
+      bell.bell().words[bit / 64].fetch_or(uint64_t{1} << bit % 64);
+      bell.bell().summary.fetch_or(uint64_t{1} << bit / 64);
+      return false;
+    }
+  }
+  bool closed = true;
+  for (const auto& bell : channel.bells) {
+    closed = CloseDoor(bell->bell(), Door::kSleeping) && closed;
+  }
+  return closed;
+}
+
+void Process::OpenDoors(HostChannel& channel) {
+  for (const auto& bell : channel.bells) {
+    bell->bell().door.store(static_cast<uint32_t>(Door::kAwake));
+  }
+}
+
+// The lock is held on entry and on return.
+absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel,
+                                    int64_t deadline_ns) {
+  const int64_t until = ToMonotonic(deadline_ns);
+  inheritance_.AddReceiver(server, channel);
+  server.receiving = &channel;
+  ++channel.receivers;
+  ShowState(server, ThreadState::kReceive, Raw(channel.id));
+  bool may_spin = true;
+  absl::Status result;
+  for (;;) {
+    if (server.delivered != nullptr || server.pulse.has_value()) break;
+    if (IsOver(server)) {
+      result = Refuse(Error::kProcessEnded);
+    } else if (channel.destroyed) {
+      result = Refuse(Error::kNoSuchChannel);
+    } else if (TakeCancel(server)) {
+      result = Refuse(Error::kCancelled);
+    } else if (until != kNever && until <= MonotonicNs()) {
+      result = Refuse(Error::kDeadline);
+    }
+    if (!result.ok()) break;
+    server.wake.store(0);
+    const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
+    if (std::exchange(may_spin, false) && first) {
+      const View view(server, channel);
+      lock_.Unlock();
+      server.receive_spin.Spin([&] { return view.HasNews(); });
+      lock_.Lock();
+    } else if (CloseDoors(channel)) {
+      const View view(server, channel);
+      lock_.Unlock();
+      view.Sleep(until);
+      lock_.Lock();
+      OpenDoors(channel);
+    }
+    if (!channel.destroyed) Drain(channel);
+  }
+  if (server.channel() != nullptr) inheritance_.RemoveReceiver(server);
+  server.receiving = nullptr;
+  --channel.receivers;
+  ShowState(server, ThreadState::kRunning);
+  // Those who sleep on depend on the doors.
+  while (channel.receivers > 0 && !channel.destroyed && !CloseDoors(channel)) Drain(channel);
+  ForgetChannelIfUnused(channel);
+  return result;
+}
+
+}  // namespace parley::host

@@ -1,0 +1,231 @@
+// Kernel calls: reply, and what else a server does with a message it holds.
+//
+// A reply is in the slot before the state says so, and the server's level is lowered before that:
+// when the client runs on, the server no longer runs at its priority. Whoever rang meanwhile, below
+// the old level and above the new one, did not knock; so the bell is looked at afterwards (P4).
+#include <sched.h>
+
+#include <algorithm>
+
+#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/slot.h"
+#include "kernel-sim/host/transfer.h"
+
+namespace parley::host {
+
+Inbound* Process::FindMessage(MessageHandle message) {
+  if (message.slot >= inbound_.size() || message.serial == 0) return nullptr;
+  Inbound* inbound = inbound_[message.slot];
+  return inbound != nullptr && inbound->serial == message.serial ? inbound : nullptr;
+}
+
+void Process::FillInfo(const Inbound& inbound, MessageInfo& info) const {
+  const Far& far = inbound.link.client->far;
+  info.process = far.process;
+  info.thread = ThreadId{inbound.thread};
+  info.uid = far.uid;
+  info.gid = far.gid;
+  info.pid = far.pid;
+  info.connection = inbound.link.connection;
+  info.badge = inbound.link.badge;
+  info.priority = inbound.sent_level();
+  info.request_bytes = inbound.request_bytes;
+  info.reply_room = inbound.reply_room;
+  info.region_count = inbound.reference_count;
+  info.unblock_requested = inbound.unblock_requested;
+}
+
+void Process::WakeClient(Slot& slot) { FutexWake(slot.state, 1, Sharing::kShared); }
+
+// The message, if its client still waits. One whose client has gone is let go of (D3, R5).
+absl::StatusOr<Inbound*> Process::BeginAnswer(MessageHandle message) {
+  Inbound* inbound = FindMessage(message);
+  if (inbound == nullptr || inbound->answering) return Refuse(Error::kMessageGone);
+  // The client may have left without a look at its slot since.
+  if (PhaseOf(inbound->slot().state.load()) != Phase::kTaken) ClientLeft(*inbound);
+  if (!inbound->gone) return inbound;
+  absl::Status outcome;
+  EndAnswer(*inbound, Phase::kFailed, outcome);
+  return Refuse(Error::kMessageGone);
+}
+
+// The answer is in the slot: ends the message. Returns the slot whose client is to be woken, null
+// if it is awake. `outcome`: kMessageGone for a client that has just left.
+Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
+  Slot& slot = inbound.slot();
+  ServedLink& link = inbound.link;
+  HostChannel* channel = link.channel;
+  if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
+  inbound.serial = 0;
+  inbound.lease_word.store(0);
+  inheritance_.EndReply(inbound);
+  const bool lowered = !inheritance_.changed().empty();
+  ApplyChanges();
+  const bool watch = channel != nullptr && !link.detached && channel->receivers == 0 &&
+                     (channel->watched == nullptr || channel->watched == &inbound);
+  if (watch) channel->watched = &inbound;
+  slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
+  const AnswerResult answered = Answer(slot, phase, watch);
+  if (answered.client_left) outcome = Refuse(Error::kMessageGone);
+  if (lowered && channel != nullptr && !channel->destroyed) Drain(*channel);
+  ReleaseIfUnused(link);
+  return answered.wake ? &slot : nullptr;
+}
+
+absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply) {
+  PARLEY_ENTER();
+  const uint64_t bytes = TotalBytes(reply);
+  const absl::Status fits = CheckParts(reply.size(), bytes);
+  uint64_t moved = 0;
+  Slot* wake = nullptr;
+  absl::Status outcome;
+  {
+    Locked locked(lock_);
+    auto begun = BeginAnswer(message);
+    if (!begun.ok()) return begun.status();
+    Inbound& inbound = **begun;
+    Slot& slot = inbound.slot();
+    Phase phase = Phase::kReplied;
+    moved = std::min<uint64_t>(bytes, inbound.reply_room);
+    if (!fits.ok()) {
+      outcome = fits;
+    } else if (moved <= kInlineBytes) {
+      const MutableBytes room(slot.bytes.data(), moved);
+      CopyParts(MutableParts(&room, 1), 0, reply, 0, PlainCopy);
+    } else {
+      // Answering: nobody else ends it while the lock is not held.
+      inbound.answering = true;
+      lock_.Unlock();
+      const auto written = WriteReply(inbound, 0, reply);
+      lock_.Lock();
+      inbound.answering = false;
+      if (!written.ok()) outcome = written.status();
+    }
+    slot.reply_bytes = static_cast<uint32_t>(bytes);
+    if (!outcome.ok()) {
+      phase = Phase::kFailed;
+      slot.reply_bytes = 0;
+      slot.kernel_error =
+          static_cast<uint8_t>(fits.ok() ? Error::kBadAddress : Error::kNotReplied);
+    }
+    numbers().bytes_copied += moved;
+    wake = EndAnswer(inbound, phase, outcome);
+  }
+  if (wake != nullptr) WakeClient(*wake);
+  if (!outcome.ok()) return outcome;
+  return moved;
+}
+
+// An error reply: the server's own with a code and a text, or one that the kernel has found.
+absl::Status Process::ReplyWith(MessageHandle message, absl::StatusCode code, Error error,
+                                std::string_view text) {
+  Slot* wake = nullptr;
+  absl::Status outcome;
+  {
+    Locked locked(lock_);
+    auto begun = BeginAnswer(message);
+    if (!begun.ok()) return begun.status();
+    Slot& slot = (*begun)->slot();
+    text = text.substr(0, kMaxErrorTextBytes);
+    slot.error = static_cast<uint8_t>(code);
+    slot.kernel_error = static_cast<uint8_t>(error);
+    slot.reply_bytes = static_cast<uint32_t>(text.size());
+    std::memcpy(slot.bytes.data(), text.data(), text.size());
+    wake = EndAnswer(**begun, Phase::kFailed, outcome);
+  }
+  if (wake != nullptr) WakeClient(*wake);
+  return outcome;
+}
+
+void Process::FailMessage(MessageHandle message, Error error) {
+  ReplyWith(message, absl::StatusCode::kOk, error, "").IgnoreError();  // gone is as good
+}
+
+absl::Status Process::ReplyError(MessageHandle message, absl::StatusCode code,
+                                 std::string_view text) {
+  PARLEY_ENTER();
+  if (code == absl::StatusCode::kOk) {
+    Locked locked(lock_);
+    if (FindMessage(message) == nullptr) return Refuse(Error::kMessageGone);
+    return MakeError(Error::kInvalidArgument, "an error reply needs an error");
+  }
+  const bool dropped = code == absl::StatusCode::kAborted && text.empty();
+  return ReplyWith(message, code, dropped ? Error::kNotReplied : Error::kNone, text);
+}
+
+void Process::MessageDrop(MessageHandle message) noexcept {
+  if (EnterQuietly()) FailMessage(message, Error::kNotReplied);
+}
+
+// Holds the link of a message while its bytes are moved without the lock: another thread may answer
+// meanwhile.
+template <typename Move>
+absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
+  Inbound* inbound = nullptr;
+  {
+    Locked locked(lock_);
+    inbound = FindMessage(message);
+    if (inbound == nullptr || inbound->gone) return Refuse(Error::kMessageGone);
+    ++inbound->link.held;
+  }
+  absl::StatusOr<uint64_t> moved = move(*inbound);
+  Locked locked(lock_);
+  if (moved.ok()) numbers().bytes_copied += *moved;
+  const bool gone = inbound->gone || inbound->serial != message.serial;
+  --inbound->link.held;
+  ReleaseIfUnused(inbound->link);
+  if (!moved.ok() && gone) return Refuse(Error::kMessageGone);
+  return moved;
+}
+
+absl::StatusOr<uint64_t> Process::MessageRead(MessageHandle message, uint64_t offset,
+                                              MutableParts destination) {
+  PARLEY_ENTER();
+  return MoveBytes(message, [&](const Inbound& inbound) {
+    return ReadRequest(inbound, offset, destination);
+  });
+}
+
+absl::StatusOr<uint64_t> Process::MessageWrite(MessageHandle message, uint64_t offset,
+                                               ConstParts source) {
+  PARLEY_ENTER();
+  return MoveBytes(message, [&](const Inbound& inbound) {
+    return WriteReply(inbound, offset, source);
+  });
+}
+
+absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
+  PARLEY_ENTER();
+  Locked locked(lock_);
+  Inbound* inbound = FindMessage(message);
+  if (inbound != nullptr && !inbound->gone && inbound->link.channel != nullptr) {
+    Arrivals none;
+    LookAt(*inbound, none);
+  }
+  inbound = FindMessage(message);
+  if (inbound == nullptr || inbound->gone) return Refuse(Error::kMessageGone);
+  MessageInfo info;
+  FillInfo(*inbound, info);
+  return info;
+}
+
+// -- Bytes
+
+absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t offset,
+                                              MutableParts destination) {
+  if (offset >= inbound.request_bytes) return 0;
+  if (inbound.request_bytes <= kInlineBytes) {
+    const ConstBytes bytes(inbound.slot().bytes.data(), inbound.request_bytes);
+    return CopyParts(destination, 0, ConstParts(&bytes, 1), offset, PlainCopy);
+  }
+  return ReadRemote(*inbound.link.client, inbound.request_parts, inbound.request_bytes, offset,
+                    destination);
+}
+
+absl::StatusOr<uint64_t> Process::WriteReply(const Inbound& inbound, uint64_t offset,
+                                             ConstParts source) {
+  if (offset >= inbound.reply_room) return 0;
+  return WriteRemote(*inbound.link.client, inbound.reply_parts, inbound.reply_room, offset, source);
+}
+
+}  // namespace parley::host

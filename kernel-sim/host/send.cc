@@ -1,0 +1,289 @@
+// Kernel calls: send. Steps, as the comments number them:
+//
+//   (1) BeginSend: everything that can be refused; a free slot of the connection is claimed
+//   (2) Submit: the request goes into the slot, and the bell is rung if the server may not look
+//   (3) AwaitReply: spins as long as that pays, then sleeps on the slot's state word
+//   (4) LeaveSend: at a deadline or a cancel the request is taken back, or left (D2, D3)
+//   (5) TakeAnswer, EndSend: the answer is copied out, the slot is free again
+#include <sched.h>
+
+#include <algorithm>
+
+#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/slot.h"
+#include "kernel-sim/host/transfer.h"
+
+namespace parley::host {
+namespace {
+
+constexpr int64_t kFirstDeadlockCheckNs = 2'000'000;
+constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
+
+uint64_t Ticks() {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  return static_cast<uint64_t>(MonotonicNs());
+#endif
+}
+
+bool IsWaiting(uint32_t state) {
+  const Phase phase = PhaseOf(state);
+  return (phase == Phase::kSent || phase == Phase::kTaken) &&
+         (state & (kNudged | kServerGone)) == 0;
+}
+
+}  // namespace
+
+struct Process::Sending {
+  HostThread& thread;
+  const SendArguments& arguments;
+  uint64_t request_bytes = 0, reply_room = 0;
+  OutSlot out = {};
+  int level = 0;
+  bool may_close_circle = false;  // somebody may wait for this thread (L4)
+  int64_t begun_ns = 0;           // with a response limit
+  Error leave_error = Error::kNone;  // D3: it has asked to leave, and gets this when its grace ends
+  Slot& slot() const { return out.slot(); }
+};
+
+absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
+                                         const SendArguments& arguments) {
+  PARLEY_ENTER();
+  Sending send{.thread = current(), .arguments = arguments};
+  if (absl::Status begun = BeginSend(send, connection); !begun.ok()) return begun;
+  Submit(send);
+  const absl::Status ended = AwaitReply(send);
+  SendResult result;
+  absl::Status answer = ended.ok() ? TakeAnswer(send, result) : ended;
+  EndSend(send);
+  if (!ended.ok()) answer = Leave(std::move(answer));
+  if (!answer.ok()) return answer;
+  return result;
+}
+
+// -- (1)
+
+bool Process::ClaimSlot(OutConnection& connection, OutSlot& claimed) {
+  for (const auto& link : connection.links) {
+    for (uint32_t i = 0; i < kSlotsPerLink; ++i) {
+      if (link->claimed[i] || !IsFree(link->link().slots[i])) continue;
+      link->claimed[i] = true;
+      claimed = {&connection, link.get(), i, connection.ceiling};
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
+  const SendArguments& arguments = send.arguments;
+  send.request_bytes = TotalBytes(arguments.request);
+  send.reply_room = TotalBytes(arguments.reply);
+  for (;;) {
+    uint32_t number = 0;
+    {
+      Locked locked(lock_);
+      OutConnection* connection = connection_handles_.Find(handle);
+      if (connection == nullptr) return Refuse(Error::kBadHandle);
+      if (connection->links[0]->link().closed_by_server.load() != 0) {
+        KillConnection(*connection, false);
+      }
+      if (connection->revoked) {
+        return MakeError(Error::kNoSuchChannel, "the connection was revoked");
+      }
+      if (connection->dead) return Refuse(Error::kNoSuchChannel);
+      absl::Status fits = CheckParts(arguments.request.size(), send.request_bytes);
+      if (fits.ok()) fits = CheckParts(arguments.reply.size(), send.reply_room);
+      if (!fits.ok()) return fits;
+      HostThread& thread = send.thread;
+      if (TakeCancel(thread)) return Refuse(Error::kCancelled);
+      if (arguments.deadline_ns != kNever && arguments.deadline_ns <= Now()) {
+        return Refuse(Error::kDeadlineBeforeReceive);  // D1
+      }
+      if (ClaimSlot(*connection, send.out)) {
+        ++connection->sends_in_flight;
+        send.level = std::min(thread.effective(), send.out.ceiling);
+        send.slot().priority.store(static_cast<uint16_t>(send.level));
+        send.may_close_circle = !thread.serves().empty() || !thread.joiners.empty() ||
+                                !Inheritance::OwnedBy(thread).empty();
+        thread.out = send.out;
+        thread.sending = true;
+        ShowState(thread, ThreadState::kSend, connection->number);
+        ++numbers().messages_sent;
+        return absl::OkStatus();
+      }
+      number = connection->number;
+    }
+    // Every slot is in use: three more.
+    if (auto extended = Ask(Extend{number}); !extended.ok()) return extended.status();
+  }
+}
+
+// -- (2)
+
+void Process::Submit(Sending& send) {
+  Slot& slot = send.slot();
+  const SendArguments& arguments = send.arguments;
+  slot.request_bytes = static_cast<uint32_t>(send.request_bytes);
+  slot.reply_room = static_cast<uint32_t>(send.reply_room);
+  slot.thread = Raw(send.thread.id());
+  slot.sequence.store(slot.sequence.load(std::memory_order_relaxed) + 1,
+                      std::memory_order_relaxed);  // published by the exchange in Submit
+  slot.references = 0;
+  slot.client_cpu.store(static_cast<uint16_t>(sched_getcpu()), std::memory_order_relaxed);
+  slot.sent_at.store(Ticks(), std::memory_order_relaxed);
+  slot.request_parts = {reinterpret_cast<uintptr_t>(arguments.request.data()),
+                        arguments.request.size()};
+  slot.reply_parts = {reinterpret_cast<uintptr_t>(arguments.reply.data()), arguments.reply.size()};
+  if (send.request_bytes <= kInlineBytes) {
+    const MutableBytes room(slot.bytes.data(), kInlineBytes);
+    CopyParts(MutableParts(&room, 1), 0, arguments.request, 0, PlainCopy);
+  }
+  if (host::Submit(slot)) RingOut(*send.out.link->bell, send.out.bit(), 0);
+}
+
+// -- (3)
+
+absl::Status Process::AwaitReply(Sending& send) {
+  Slot& slot = send.slot();
+  HostThread& thread = send.thread;
+  const int64_t deadline = ToMonotonic(send.arguments.deadline_ns);
+  int64_t until = deadline;
+  bool knocked = false;
+  int64_t check_after = kFirstDeadlockCheckNs;
+  int64_t next_check = 0;  // once it has slept
+  thread.send_spin.Spin([&] { return !IsWaiting(slot.state.load(std::memory_order_relaxed)); });
+  for (;;) {
+    const uint32_t state = slot.state.load();
+    const Phase phase = PhaseOf(state);
+    if (phase == Phase::kReplied || phase == Phase::kFailed) return absl::OkStatus();
+    if ((state & kServerGone) != 0 || send.out.link->link().closed_by_server.load() != 0) {
+      return Withdraw(slot) ? Refuse(Error::kServerDiedBeforeReceive)
+                            : Refuse(Error::kServerDiedAfterReceive);
+    }
+    if (phase != Phase::kSent && phase != Phase::kTaken) {
+      return Refuse(Error::kServerDiedAfterReceive);  // it breaks the protocol
+    }
+    if ((state & kNudged) != 0) slot.state.fetch_and(~kNudged);
+    if (IsOver(thread)) {
+      send.leave_error = Error::kProcessEnded;  // no grace
+      return LeaveSend(send, Error::kProcessEnded, Error::kProcessEnded);
+    }
+    const int64_t now = until == kNever && !send.may_close_circle ? 0 : MonotonicNs();
+    const bool cancelled = TakeCancel(thread);
+    if (cancelled || (until != kNever && until <= now)) {
+      const bool asked = send.leave_error != Error::kNone;
+      absl::Status left =
+          cancelled ? LeaveSend(send, Error::kCancelled, Error::kCancelled)
+                    : LeaveSend(send, Error::kDeadlineBeforeReceive, Error::kDeadlineAfterReceive);
+      if (!left.ok()) return left;
+      if (!asked && send.leave_error != Error::kNone) {  // D3: until its grace ends
+        const int64_t grace = std::max<int64_t>(send.arguments.grace_ns, 0);
+        until = grace >= kNever - MonotonicNs() ? kNever : MonotonicNs() + grace;
+      }
+      continue;
+    }
+    ShowState(thread, phase == Phase::kSent ? ThreadState::kSend : ThreadState::kReply,
+              send.out.connection->number);
+    // P4: before it sleeps, who serves is made to run at its level.
+    if (!std::exchange(knocked, true)) {
+      const OutBell& bell = *send.out.link->bell;
+      if (static_cast<uint32_t>(send.level) > bell.bell().served_level.load()) Knock(bell.knocker);
+    }
+    int64_t wake_at = until;
+    if (send.may_close_circle && phase == Phase::kSent) {
+      if (next_check == 0) next_check = now + check_after;
+      if (next_check <= now) {
+        if (absl::Status safe = LookForDeadlock(send); !safe.ok()) return safe;
+        check_after = std::min(check_after * 2, kLastDeadlockCheckNs);
+        next_check = MonotonicNs() + check_after;
+      }
+      wake_at = std::min(until, next_check);
+    }
+    if (const uint32_t expected = PrepareSleep(slot)) {
+      FutexWait(slot.state, expected, wake_at, Sharing::kShared);
+    }
+  }
+}
+
+// L4: whoever has closed the circle takes its request back.
+absl::Status Process::LookForDeadlock(Sending& send) {
+  auto answer = Ask(FindDeadlock{send.thread.id()});
+  if (!answer.ok()) return absl::OkStatus();  // without a broker nobody can tell
+  const std::string circle(answer->Tail<FoundDeadlock>());
+  if (circle.empty() || !Withdraw(send.slot())) return absl::OkStatus();
+  RingOut(*send.out.link->bell, send.out.bit(), kMaxPriority);
+  return MakeError(Error::kWouldDeadlock, circle);
+}
+
+// -- (4)
+
+// OK if it stays: answered meanwhile, or until its grace ends. Whatever has changed is rung loudly:
+// the server may owe it a boost.
+absl::Status Process::LeaveSend(Sending& send, Error before_receive, Error after_receive) {
+  Slot& slot = send.slot();
+  const OutBell& bell = *send.out.link->bell;
+  if (Withdraw(slot)) {
+    RingOut(bell, send.out.bit(), kMaxPriority);
+    return Refuse(send.leave_error == Error::kNone ? before_receive : send.leave_error);
+  }
+  if (PhaseOf(slot.state.load()) != Phase::kTaken) return absl::OkStatus();
+  if (send.out.link->link().unblock_pulse.load() != 0 && send.leave_error == Error::kNone) {
+    send.leave_error = after_receive;
+    slot.state.fetch_or(kWantsToLeave);
+    RingOut(bell, send.out.bit(), kMaxPriority);
+    return absl::OkStatus();
+  }
+  if (!host::Leave(slot)) return absl::OkStatus();
+  RingOut(bell, send.out.bit(), kMaxPriority);
+  return Refuse(send.leave_error == Error::kNone ? after_receive : send.leave_error);
+}
+
+// -- (5)
+
+absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
+  const Slot& slot = send.slot();
+  // Read once: the server may write on.
+  const uint64_t reply_bytes = slot.reply_bytes;
+  if (PhaseOf(slot.state.load()) == Phase::kReplied) {
+    const uint64_t moved = std::min<uint64_t>(reply_bytes, send.reply_room);
+    if (moved <= kInlineBytes) {
+      const ConstBytes reply(slot.bytes.data(), moved);
+      CopyParts(send.arguments.reply, 0, ConstParts(&reply, 1), 0, PlainCopy);
+    }
+    result.reply_bytes = reply_bytes;
+    return absl::OkStatus();
+  }
+  switch (const auto error = static_cast<Error>(slot.kernel_error)) {
+    case Error::kNotReplied:
+    case Error::kBadAddress:
+    case Error::kInvalidArgument:
+    case Error::kNotPermitted:
+      return Refuse(error);
+    default:
+      break;
+  }
+  const std::string text(reinterpret_cast<const char*>(slot.bytes.data()),
+                         std::min<uint64_t>(reply_bytes, kMaxErrorTextBytes));
+  const auto code = static_cast<absl::StatusCode>(slot.error);
+  return MakeServerError(code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code, text);
+}
+
+void Process::EndSend(Sending& send) {
+  uint32_t closed = 0;
+  {
+    Locked locked(lock_);
+    OutConnection& connection = *send.out.connection;
+    send.thread.sending = false;
+    send.out.link->claimed[send.out.index] = false;
+    ShowState(send.thread, ThreadState::kRunning);
+    --connection.sends_in_flight;
+    if (!connection.closed || connection.sends_in_flight > 0) return;
+    closed = connection.number;
+    ForgetIfUnused(connection);
+  }
+  TellBroker(Packet::Of(0, host::Disconnect{closed}));
+}
+
+}  // namespace parley::host
