@@ -189,6 +189,7 @@ FarPointer Process::KnowFar(const Far& far, UniqueFd pidfd) {
   auto process = std::make_shared<FarProcess>();
   process->far = far;
   process->pidfd = std::move(pidfd);
+  process->watched_by = epoll_.get();
   known = process;
   Watch(process->pidfd.get(), AgentKey(AgentSource::kFarProcess, Raw(far.process)));
   return process;

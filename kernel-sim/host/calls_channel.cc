@@ -116,7 +116,7 @@ absl::StatusOr<ConnectionHandle> Process::Connect(const Token& token, ChannelHan
   if (death != ChannelHandle::kNone) connection.death_channel = channel_handles_.Find(death);
   connection.death_cookie = cookie;
   if (connection.dead && connection.death_channel != nullptr) {  // meanwhile
-    OfferKernelPulse(*connection.death_channel, KernelPulse::kDeath, cookie, kMaxPriority);
+    OfferKernelPulse(*connection.death_channel, KernelPulse::kDeath, cookie, main_priority_);
   }
   return connection_handles_.Add(&connection);
 }

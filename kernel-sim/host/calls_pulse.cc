@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/ticks.h"
 
 namespace parley::host {
 
@@ -33,6 +34,7 @@ bool Process::PutInLane(Lane& lane, const PulseSpec& pulse) {
   free->code = pulse.code;
   free->priority = static_cast<uint8_t>(pulse.priority);
   free->value = pulse.value;
+  free->sent_at = Ticks();
   free->count.store(1);
   return true;
 }
@@ -184,7 +186,9 @@ void Process::OnTimers() {
   uint64_t expirations = 0;
   [[maybe_unused]] const ssize_t got = read(timer_fd_.get(), &expirations, sizeof(expirations));
   timer_armed_for_ = kNever;
-  for (int64_t now = Now(); timers_.CountDueAt(now) > 0; now = Now()) {
+  // In portions: one with a short period must not keep the agent from all else.
+  const int64_t now = Now();
+  for (int i = 0; i < 256 && timers_.NextDue() <= now; ++i) {
     auto& timer = UserTimer::FromNode(timers_.PopDueAt(now, 0));
     const PulseInfo pulse = {timer.pulse.code, timer.pulse.value, timer.pulse.priority, 1, 0};
     if (timer.period_ns > 0) {

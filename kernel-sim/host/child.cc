@@ -48,6 +48,8 @@ bool BecomeChild(const ChildOptions& options, int launcher_pid) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  // What the launcher does at its own end is not for its children to do.
+  for (int fatal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTERM}) signal(fatal, SIG_DFL);
   signal(SIGINT, SIG_IGN);  // a terminal's is for the launcher
   signal(SIGPIPE, SIG_IGN);
   if (options.cpus > 0) {

@@ -88,7 +88,7 @@ void Process::KillConnection(OutConnection& connection, bool revoked) {
   }
   if (connection.death_channel != nullptr && !connection.closed) {
     OfferKernelPulse(*connection.death_channel, KernelPulse::kDeath, connection.death_cookie,
-                     kMaxPriority);
+                     main_priority_);
   }
 }
 

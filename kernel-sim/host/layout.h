@@ -105,8 +105,9 @@ struct LaneEntry {
   uint8_t priority;
   uint16_t reserved;
   uint64_t value;
+  uint64_t sent_at;  // as of a slot
 };
-static_assert(sizeof(LaneEntry) == 16);
+static_assert(sizeof(LaneEntry) == 24);
 struct Lane {
   std::array<LaneEntry, kMaxQueuedPulsesPerConnection> entries;
 };

@@ -7,6 +7,7 @@
 #define PARLEY_KERNEL_SIM_HOST_OBJECTS_H_
 
 #include <pthread.h>
+#include <sys/epoll.h>
 
 #include <array>
 #include <atomic>
@@ -35,10 +36,13 @@ struct HostChannel;
 struct OutConnection;
 struct ServedLink;
 
-// A Linux process at the far end of a link. Its pidfd tells of its death when no broker does.
+// A Linux process at the far end of a link. Its pidfd tells of its death when no broker does. Closing
+// that does not end its watch: the broker holds the same open file.
 struct FarProcess {
+  ~FarProcess() { epoll_ctl(watched_by, EPOLL_CTL_DEL, pidfd.get(), nullptr); }
   Far far = {};
   UniqueFd pidfd;
+  int watched_by = -1;  // the agent's epoll
   bool dead = false;
 };
 using FarPointer = std::shared_ptr<FarProcess>;

@@ -19,11 +19,15 @@ HostThread& Process::current() {
   return *t_current_;
 }
 
-absl::Status Process::Enter() { return IsOver(current()) ? Leave({}) : absl::OkStatus(); }
+absl::Status Process::Enter() {
+  if (IsForked()) return Refuse(Error::kForked);
+  return IsOver(current()) ? Leave({}) : absl::OkStatus();
+}
 
-bool Process::EnterQuietly() noexcept { return !IsOver(current()); }
+bool Process::EnterQuietly() noexcept { return !IsForked() && !IsOver(current()); }
 
 absl::Status Process::EnterFromDestructor() noexcept {
+  if (IsForked()) return Refuse(Error::kForked);
   return EnterQuietly() ? absl::OkStatus() : Refuse(Error::kProcessEnded);
 }
 

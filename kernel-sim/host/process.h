@@ -125,7 +125,9 @@ class Process final : public Kernel {
   absl::Status Enter();          // may throw ProcessEnded
   bool EnterQuietly() noexcept;  // for calls that destructors make
   absl::Status EnterFromDestructor() noexcept;  // the same, for calls that say what went wrong
-  bool IsOver(const HostThread& thread) const { return ending_ && &thread != ender_; }
+  bool IsOver(const HostThread& thread) const {
+    return ending_.load(std::memory_order_relaxed) && &thread != ender_;
+  }
   absl::Status Leave(absl::Status status);  // of a call that has blocked; may throw ProcessEnded
   // Applies what inheritance has changed: Linux priorities, sends in flight, served levels.
   void ApplyChanges();
@@ -222,13 +224,14 @@ class Process final : public Kernel {
 
   // -- As a server: receive.cc
   struct Arrival {
-    Inbound* inbound;
+    Inbound* inbound;  // null: a pulse
+    LanePulse* pulse;
     uint64_t sent_at;
   };
   using Arrivals = absl::InlinedVector<Arrival, 8>;
   void Drain(HostChannel& channel);
   void LookAt(Inbound& inbound, Arrivals& arrived);
-  void LookAtLane(ServedLink& link);
+  void LookAtLane(ServedLink& link, Arrivals& arrived);
   void Unqueue(Inbound& inbound);
   void Match(HostChannel& channel);
   bool TakeFront(HostThread& server, HostChannel& channel);
@@ -281,8 +284,11 @@ class Process final : public Kernel {
   UniqueFd broker_;
   Birth birth_;
   int ceiling_ = kMaxPriority;
+  int main_priority_ = kDefaultPriority;  // of its main thread at birth
   int64_t start_ns_ = 0;
   bool real_time_ = false;  // RT policies are permitted
+  std::atomic<uint32_t>* origin_ = nullptr;  // 1; 0 in the child of a fork (L3)
+  bool IsForked() const { return origin_->load(std::memory_order_relaxed) == 0; }
   std::atomic<bool> ending_{false};
   HostThread* ender_ = nullptr;  // who ends the others
   SharedMapping page_memory_, grants_memory_;

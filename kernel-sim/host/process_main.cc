@@ -15,6 +15,7 @@
 namespace parley::host {
 namespace {
 
+// The farewell of a process whose threads may all want to say it: the first does.
 void Say(Farewell& farewell, ExitKind kind, int code, std::string_view reason) {
   farewell.kind = static_cast<uint32_t>(kind);
   farewell.code = code;
@@ -43,6 +44,11 @@ absl::Status Process::Join() {
   page_memory_ = *std::move(page);
   grants_memory_ = *std::move(grants);
 
+  void* origin = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (origin == MAP_FAILED || madvise(origin, kPageBytes, MADV_WIPEONFORK) != 0) {
+    return Refuse(Error::kQuotaExhausted);
+  }
+  origin_ = new (origin) std::atomic<uint32_t>(1);
   start_ns_ = joined->start_ns;
   ceiling_ = joined->ceiling;
   birth_.process = joined->process;
@@ -57,6 +63,7 @@ absl::Status Process::Join() {
   Locked locked(lock_);
   if (absl::Status started = PrepareAgent(); !started.ok()) return started;
   const Scheduling scheduling = FromWire(joined->scheduling);
+  main_priority_ = scheduling.priority;
   real_time_ = SetLinuxPriority(0, scheduling.policy, LinuxPriority(scheduling.priority));
   HostThread& main = *MakeThread(scheduling, "main");
   main.named = true;

@@ -35,7 +35,7 @@ void Process::Drain(HostChannel& channel) {
     Collect(bell->bell(), [&](uint32_t bit) {
       ServedLink* link = bell->links[bit / kBitsPerLink];
       if (link == nullptr || link->detached) return;
-      if (bit % kBitsPerLink == kLaneBit) return LookAtLane(*link);
+      if (bit % kBitsPerLink == kLaneBit) return LookAtLane(*link, arrived);
       if (Inbound* inbound = link->inbound[bit % kBitsPerLink].get()) LookAt(*inbound, arrived);
     });
   }
@@ -44,9 +44,13 @@ void Process::Drain(HostChannel& channel) {
               [](const Arrival& a, const Arrival& b) { return a.sent_at < b.sent_at; });
   }
   for (const Arrival& arrival : arrived) {
-    ServedLink& link = arrival.inbound->link;
-    ++link.held;
-    inheritance_.Enqueue(*arrival.inbound, channel, link.ceiling);
+    if (arrival.inbound == nullptr) {
+      ++arrival.pulse->link->held;
+      channel.Push(*arrival.pulse, arrival.pulse->priority);
+    } else {
+      ++arrival.inbound->link.held;
+      inheritance_.Enqueue(*arrival.inbound, channel, arrival.inbound->link.ceiling);
+    }
   }
   if (channel.FrontReceiver() != nullptr && channel.queued() > 0) Match(channel);
   ApplyChanges();
@@ -70,7 +74,7 @@ void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
       if (!arrived.empty() && arrived.front().inbound == &inbound) return;
       if (inbound.base() != level) inheritance_.SetBase(inbound, level);
       inbound.sequence = sequence;
-      arrived.push_back({&inbound, slot.sent_at.load()});
+      arrived.push_back({&inbound, nullptr, slot.sent_at.load()});
       return;
     }
     case Phase::kTaken:
@@ -92,8 +96,8 @@ void Process::Unqueue(Inbound& inbound) {
   --inbound.link.held;
 }
 
-// Pulses that were put into the lane since the last look, oldest place first.
-void Process::LookAtLane(ServedLink& link) {
+// Pulses that were put into the lane since the last look.
+void Process::LookAtLane(ServedLink& link, Arrivals& arrived) {
   if (link.lane == nullptr) {
     link.lane = std::make_unique<std::array<LanePulse, kMaxQueuedPulsesPerConnection>>();
   }
@@ -111,8 +115,7 @@ void Process::LookAtLane(ServedLink& link) {
     pulse.priority = event ? static_cast<uint8_t>(link.priority)
                            : ClampPriority(entry.priority, link.ceiling);
     pulse.value = event && !link.any_value ? link.value : entry.value;
-    ++link.held;
-    link.channel->Push(pulse, pulse.priority);
+    arrived.push_back({nullptr, &pulse, entry.sent_at});
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
+#include "kernel-sim/host/ticks.h"
 #include "kernel-sim/host/transfer.h"
 
 namespace parley::host {
@@ -18,14 +19,6 @@ namespace {
 
 constexpr int64_t kFirstDeadlockCheckNs = 2'000'000;
 constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
-
-uint64_t Ticks() {
-#if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
-#else
-  return static_cast<uint64_t>(MonotonicNs());
-#endif
-}
 
 bool IsWaiting(uint32_t state) {
   const Phase phase = PhaseOf(state);

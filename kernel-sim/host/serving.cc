@@ -147,7 +147,8 @@ void Process::DetachConnection(uint32_t connection) {
     if (processes != channel->client_processes.end() && --processes->second == 0) {
       channel->client_processes.erase(processes);
       if (channel->options.disconnect_pulse) {
-        OfferKernelPulse(*channel, KernelPulse::kDisconnect, Raw(client), kMaxPriority);
+        // At the lowest level, so that whatever its client queued comes before it.
+        OfferKernelPulse(*channel, KernelPulse::kDisconnect, Raw(client), kMinPriority);
       }
     }
   }

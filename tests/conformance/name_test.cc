@@ -6,6 +6,8 @@ namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
+using tests::InTime;
+using tests::Ms;
 using tests::RunWorld;
 
 TEST_CASE("N1 a taken name is refused, and the longest attached prefix serves a path") {
@@ -35,17 +37,16 @@ TEST_CASE("N2 an open waits for the name to appear, until its deadline") {
                  [](ipc::Process& self) {
                    CHECK(ErrorOf(self.Open("/late").status()) == Error::kNoSuchName);
                    const absl::Time begin = self.Now();
-                   CHECK(ErrorOf(self.Open("/late", absl::Milliseconds(2)).status()) ==
-                         Error::kNoSuchName);
-                   CHECK(self.Now() - begin >= absl::Milliseconds(2));
-                   CHECK(self.Open("/late", absl::Milliseconds(20)).ok());
-                   CHECK(self.Now() - begin < absl::Milliseconds(11));
+                   CHECK(ErrorOf(self.Open("/late", Ms(2)).status()) == Error::kNoSuchName);
+                   CHECK(self.Now() - begin >= Ms(2));
+                   CHECK(self.Open("/late", Ms(20)).ok());
+                   CHECK(InTime(self.Now() - begin, Ms(11)));
                    return 0;
                  }},
             {.name = "server", .main = [](ipc::Process& self) {
-               self.Sleep(absl::Milliseconds(10)).IgnoreError();
+               self.Sleep(Ms(10)).IgnoreError();
                ipc::Channel channel = self.Attach("/late").value();
-               self.Sleep(absl::Milliseconds(10)).IgnoreError();
+               self.Sleep(Ms(10)).IgnoreError();
                return 0;
              }}});
 }
@@ -56,11 +57,11 @@ TEST_CASE("N2 a watch tells of names that come and go at or below its prefix") {
                CHECK(self.Watch("/dev", events, 4, 10).ok());
                { ipc::Channel other = self.Attach("/device").value(); }
                { ipc::Channel disk = self.Attach("/dev/disk").value(); }
-               ipc::Received attached = events.Receive(absl::Milliseconds(1)).value();
+               ipc::Received attached = events.Receive(Ms(1)).value();
                CHECK(attached.pulse()->code == 4);
                CHECK(attached.pulse()->value == 1);
-               CHECK(events.Receive(absl::Milliseconds(1))->pulse()->value == 0);
-               CHECK_FALSE(events.Receive(absl::Milliseconds(1)).ok());
+               CHECK(events.Receive(Ms(1))->pulse()->value == 0);
+               CHECK_FALSE(events.Receive(Ms(1)).ok());
                return 0;
              }}});
 }
@@ -78,7 +79,7 @@ TEST_CASE("N3 a name dies with its channel; a new server is reached by a new ope
                ipc::Child first = self.Start("server").value();
                ipc::Connection old = self.Open("/s", absl::Seconds(1)).value();
                CHECK(first.Kill().ok());
-               self.Sleep(absl::Milliseconds(1)).IgnoreError();
+               self.Sleep(Ms(1)).IgnoreError();
                CHECK(ErrorOf(self.Open("/s").status()) == Error::kNoSuchName);
                ipc::Child second = self.Start("server").value();
                CHECK(self.Open("/s", absl::Seconds(1)).ok());
@@ -93,7 +94,7 @@ TEST_CASE("N4 a name has an owner and a mode") {
                  [](ipc::Process& self) {
                    ipc::Channel closed = self.Attach("/mine", {.mode = 0600}).value();
                    ipc::Channel group = self.Attach("/mine/group", {.mode = 0620}).value();
-                   self.Sleep(absl::Milliseconds(10)).IgnoreError();
+                   self.Sleep(Ms(10)).IgnoreError();
                    return 0;
                  },
              .uid = 1000,
@@ -101,7 +102,7 @@ TEST_CASE("N4 a name has an owner and a mode") {
             {.name = "stranger",
              .main =
                  [](ipc::Process& self) {
-                   self.Sleep(absl::Milliseconds(1)).IgnoreError();
+                   self.Sleep(Ms(1)).IgnoreError();
                    CHECK(ErrorOf(self.Open("/mine").status()) == Error::kNotPermitted);
                    CHECK(self.Open("/mine/group").ok());
                    const absl::Status below = self.Attach("/mine/too").status();
@@ -112,7 +113,7 @@ TEST_CASE("N4 a name has an owner and a mode") {
              .uid = 1001,
              .gid = 100},
             {.name = "root", .main = [](ipc::Process& self) {
-               self.Sleep(absl::Milliseconds(1)).IgnoreError();
+               self.Sleep(Ms(1)).IgnoreError();
                CHECK(self.Open("/mine").ok());
                return self.Attach("/mine/by/root").ok() ? 0 : 1;
              }}});

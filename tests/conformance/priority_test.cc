@@ -6,7 +6,10 @@ namespace {
 using ipc::Error;
 using ipc::ErrorOf;
 using tests::Actor;
+using tests::InTime;
+using tests::Ms;
 using tests::RunWorld;
+using tests::Us;
 
 ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
   return self.Open(path, absl::Seconds(1)).value();
@@ -36,7 +39,7 @@ TEST_CASE("P1 messages and pulses share one queue: higher priority first, FIFO w
                auto send = [&](int priority) {
                  senders.push_back(
                      self.Spawn(At(priority), [&] { to.Send({}, {}).IgnoreError(); }).value());
-                 self.Sleep(absl::Microseconds(5)).IgnoreError();
+                 self.Sleep(Us(5)).IgnoreError();
                };
                CHECK(to.SendPulse(1, 0, 20).ok());
                send(20);
@@ -65,7 +68,7 @@ TEST_CASE("P2 a queued sender whose priority changes moves to the tail of its ne
                      self.Spawn(At(name == 'a' ? 20 : 30),
                                 [&, name] { to.Send(ipc::BytesOf(name), {}).IgnoreError(); })
                          .value());
-                 self.Sleep(absl::Microseconds(5)).IgnoreError();
+                 self.Sleep(Us(5)).IgnoreError();
                }
                CHECK(senders[0].SetScheduling({.priority = 30}).ok());
                std::string order;
@@ -128,7 +131,7 @@ TEST_CASE("P4 a queued client boosts its server, and the servers that one waits 
                    ipc::Channel channel = self.Attach("/back").value();
                    ipc::Received received = channel.Receive().value();
                    CHECK(self.priority() == 5);
-                   self.Compute(absl::Milliseconds(10));
+                   self.Compute(Ms(10));
                    CHECK(self.priority() == 90);
                    return received.message()->Reply().ok() ? 0 : 1;
                  },
@@ -146,13 +149,13 @@ TEST_CASE("P4 a queued client boosts its server, and the servers that one waits 
                    return 0;
                  },
              .scheduling = {.priority = 10}},
-            Caller("low", 5, absl::Milliseconds(1)),
-            Caller("high", 90, absl::Milliseconds(3)),
+            Caller("low", 5, Ms(1)),
+            Caller("high", 90, Ms(3)),
             {.name = "hog",
              .main =
                  [](ipc::Process& self) {
-                   self.Sleep(absl::UnixEpoch() + absl::Milliseconds(2)).IgnoreError();
-                   self.Compute(absl::Milliseconds(100));
+                   self.Sleep(absl::UnixEpoch() + Ms(2)).IgnoreError();
+                   self.Compute(Ms(100));
                    return 0;
                  },
              .scheduling = {.priority = 50}}});
@@ -168,21 +171,21 @@ TEST_CASE("P4 a queued client boosts every thread of a pool that serves the chan
                      pool.push_back(self.Spawn(At(10),
                                                [&] {
                                                  ipc::Received received = channel.Receive().value();
-                                                 self.Compute(absl::Milliseconds(5));
+                                                 self.Compute(Ms(5));
                                                  CHECK(received.message()->Reply().ok());
                                                })
                                         .value());
                    }
-                   self.Sleep(absl::UnixEpoch() + absl::Milliseconds(4)).IgnoreError();
+                   self.Sleep(absl::UnixEpoch() + Ms(4)).IgnoreError();
                    CHECK(pool[0].priority().value() == 90);
                    CHECK(pool[1].priority().value() == 90);
                    for (ipc::Thread& thread : pool) CHECK(thread.Join().ok());
                    return channel.Receive()->message()->Reply().ok() ? 0 : 1;
                  },
              .scheduling = {.priority = 200}},
-            Caller("one", 20, absl::Milliseconds(1)),
-            Caller("two", 21, absl::Milliseconds(2)),
-            Caller("high", 90, absl::Milliseconds(3))});
+            Caller("one", 20, Ms(1)),
+            Caller("two", 21, Ms(2)),
+            Caller("high", 90, Ms(3))});
 }
 
 TEST_CASE("P5 a channel with fixed priority takes no part in inheritance") {
@@ -192,15 +195,15 @@ TEST_CASE("P5 a channel with fixed priority takes no part in inheritance") {
                    ipc::Channel channel = self.Attach("/s", {.fixed_priority = true}).value();
                    for (int i = 0; i < 2; ++i) {
                      ipc::Received received = channel.Receive().value();
-                     self.Compute(absl::Milliseconds(5));
+                     self.Compute(Ms(5));
                      CHECK(self.priority() == 40);
                      CHECK(received.message()->Reply().ok());
                    }
                    return 0;
                  },
              .scheduling = {.priority = 40}},
-            Caller("low", 5, absl::Milliseconds(1)),
-            Caller("high", 90, absl::Milliseconds(3))});
+            Caller("low", 5, Ms(1)),
+            Caller("high", 90, Ms(3))});
 }
 
 TEST_CASE("P6 a send above the ceiling is clamped, raising a thread past it is refused") {
@@ -242,16 +245,16 @@ TEST_CASE(
                    std::string order;
                    auto worker = [&](char name) {
                      return self.Spawn(At(20), [&, name] {
-                       self.Compute(absl::Milliseconds(2));
+                       self.Compute(Ms(2));
                        order += name;
-                       self.Sleep(absl::Microseconds(100)).IgnoreError();
+                       self.Sleep(Us(100)).IgnoreError();
                        order += name;
                      });
                    };
                    ipc::Thread a = worker('a').value(), b = worker('b').value();
                    // Preempts `a` while it computes: it must go on before `b` begins.
-                   self.Sleep(absl::Milliseconds(1)).IgnoreError();
-                   self.Compute(absl::Milliseconds(1));
+                   self.Sleep(Ms(1)).IgnoreError();
+                   self.Compute(Ms(1));
                    CHECK(a.Join().ok());
                    CHECK(b.Join().ok());
                    CHECK(order == "abab");
@@ -266,19 +269,18 @@ TEST_CASE("P7 round robin takes turns by slices") {
                  [](ipc::Process& self) {
                    std::vector<absl::Time> ends(2);
                    std::vector<ipc::Thread> threads;
-                   const ipc::Scheduling turns{.policy = ipc::Policy::kRoundRobin,
-                                               .priority = 20,
-                                               .slice = absl::Milliseconds(1)};
+                   const ipc::Scheduling turns{
+                       .policy = ipc::Policy::kRoundRobin, .priority = 20, .slice = Ms(1)};
                    for (absl::Time& end : ends) {
                      threads.push_back(self.Spawn({.scheduling = turns},
                                                   [&] {
-                                                    self.Compute(absl::Milliseconds(10));
+                                                    self.Compute(Ms(10));
                                                     end = self.Now();
                                                   })
                                            .value());
                    }
                    for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
-                   CHECK(ends[1] - ends[0] < absl::Milliseconds(1.5));  // FIFO would be 10 ms apart
+                   CHECK(InTime(ends[1] - ends[0], Ms(1.5)));  // FIFO would be 10 ms apart
                    return 0;
                  },
              .scheduling = {.priority = 50}}});
@@ -292,16 +294,14 @@ TEST_CASE(
                  [](ipc::Process& self) {
                    const ipc::Scheduling sporadic{.policy = ipc::Policy::kSporadic,
                                                   .priority = 30,
-                                                  .budget = absl::Milliseconds(2),
-                                                  .period = absl::Milliseconds(10),
+                                                  .budget = Ms(2),
+                                                  .period = Ms(10),
                                                   .low_priority = 10};
-                   ipc::Thread thread = self.Spawn({.scheduling = sporadic},
-                                                   [&] { self.Compute(absl::Milliseconds(5)); })
-                                            .value();
-                   ipc::Thread hog =
-                       self.Spawn(At(20), [&] { self.Compute(absl::Milliseconds(30)); }).value();
+                   ipc::Thread thread =
+                       self.Spawn({.scheduling = sporadic}, [&] { self.Compute(Ms(5)); }).value();
+                   ipc::Thread hog = self.Spawn(At(20), [&] { self.Compute(Ms(30)); }).value();
                    auto at = [&](int64_t ms) {
-                     self.Sleep(absl::UnixEpoch() + absl::Milliseconds(ms)).IgnoreError();
+                     self.Sleep(absl::UnixEpoch() + Ms(ms)).IgnoreError();
                    };
                    at(1);
                    CHECK(thread.priority().value() == 30);
@@ -312,7 +312,7 @@ TEST_CASE(
                    at(15);
                    CHECK(thread.priority().value() == 10);
                    CHECK(thread.Join().ok());
-                   CHECK(self.Now() - absl::UnixEpoch() < absl::Milliseconds(24));  // three budgets
+                   CHECK(InTime(self.Now() - absl::UnixEpoch(), Ms(24)));  // three budgets
                    return 0;
                  },
              .scheduling = {.priority = 50}}});

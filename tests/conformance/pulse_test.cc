@@ -5,7 +5,10 @@ namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
+using tests::InTime;
+using tests::Ms;
 using tests::RunWorld;
+using tests::Us;
 
 ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
   return self.Open(path, absl::Seconds(1)).value();
@@ -25,7 +28,7 @@ TEST_CASE("U1 a pulse carries code, value and priority, and its sender never blo
                Loop loop(self);
                const absl::Time before = self.Now();
                CHECK(loop.to.SendPulse(127, ~uint64_t{0}, 33).ok());
-               CHECK(self.Now() - before < absl::Microseconds(1));
+               CHECK(InTime(self.Now() - before, Us(1)));
                ipc::Received received = loop.channel.Receive().value();
                const ipc::Pulse& pulse = *received.pulse();
                CHECK(pulse.code == 127);
@@ -56,8 +59,8 @@ TEST_CASE("U2 the kernel's own pulses are never lost and take nobody's quota") {
                Loop loop(self);
                ipc::Timer timer = loop.channel.MakeTimer(2, 0, 20).value();
                for (uint64_t i = 0; i < 64; ++i) CHECK(loop.to.SendPulse(1, i, 10).ok());
-               CHECK(timer.Arm(absl::Milliseconds(1)).ok());
-               self.Sleep(absl::Milliseconds(2)).IgnoreError();
+               CHECK(timer.Arm(Ms(1)).ok());
+               self.Sleep(Ms(2)).IgnoreError();
                CHECK(loop.channel.Receive()->pulse()->code == 2);
                return 0;
              }}});
@@ -106,17 +109,17 @@ TEST_CASE("U5 timers deliver once or periodically, absolute or relative, and cou
   RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
                Loop loop(self);
                ipc::Timer timer = loop.channel.MakeTimer(5, 55, 20).value();
-               CHECK(timer.Arm(self.Now() + absl::Milliseconds(1)).ok());
+               CHECK(timer.Arm(self.Now() + Ms(1)).ok());
                CHECK(loop.channel.Receive()->pulse()->value == 55);
-               CHECK_FALSE(loop.channel.Receive(absl::Milliseconds(5)).ok());  // once
+               CHECK_FALSE(loop.channel.Receive(Ms(5)).ok());  // once
                const absl::Time armed = self.Now();
-               CHECK(timer.Arm(absl::Milliseconds(1), absl::Milliseconds(2)).ok());
+               CHECK(timer.Arm(Ms(1), Ms(2)).ok());
                CHECK(loop.channel.Receive()->pulse()->count == 1);
-               CHECK(self.Now() - armed < absl::Milliseconds(1.1));
-               self.Sleep(armed + absl::Milliseconds(10)).IgnoreError();
+               CHECK(InTime(self.Now() - armed, Ms(1.1)));
+               self.Sleep(armed + Ms(10)).IgnoreError();
                CHECK(loop.channel.Receive()->pulse()->count == 4);  // at 3, 5, 7 and 9 ms
                CHECK(timer.Disarm().ok());
-               CHECK_FALSE(loop.channel.Receive(absl::Milliseconds(5)).ok());
+               CHECK_FALSE(loop.channel.Receive(Ms(5)).ok());
                return 0;
              }}});
 }

@@ -21,11 +21,24 @@
 namespace tests {
 
 // No test takes as long; one that hangs is ended, and fails.
-inline constexpr int64_t kHostLimitNs = 60'000'000'000;
+inline constexpr int64_t kHostLimitNs = 5'000'000'000;
 
 inline bool OnHost() {
   const char* kernel = std::getenv("PARLEY_TEST_KERNEL");
   return kernel != nullptr && std::string_view(kernel) == "host";
+}
+
+// The times that tests order things by. Real time is stretched, so that what takes none in virtual
+// time is over by then.
+inline absl::Duration Ms(double n) { return absl::Milliseconds(OnHost() ? n * 20 : n); }
+inline absl::Duration Us(double n) { return absl::Microseconds(OnHost() ? n * 1000 : n); }
+// Whether something took less than `bound`. Only virtual time can promise it; real time is measured
+// by `make bench`.
+inline bool InTime(absl::Duration took, absl::Duration bound) { return OnHost() || took < bound; }
+// For the few cases that test what the simulated kernel alone does.
+inline bool OnlySimulated(const char* why) {
+  if (OnHost()) MESSAGE("left to the simulated kernel: ", why);
+  return OnHost();
 }
 
 // A process of a test's world. Its program is known by the same name.
@@ -45,7 +58,7 @@ inline parley::RunReport RunAny(const std::vector<Actor>& actors,
   ipc::ProgramTable programs = {{"nameserver", ipc::RunNameServer}};
   for (const Actor& actor : actors) programs.push_back({actor.name, actor.main});
   ipc::KernelChoice kernel = options;
-  if (OnHost()) kernel = parley::HostOptions{.limit_ns = kHostLimitNs};
+  if (OnHost()) kernel = parley::HostOptions{.cpus = options.cpus, .limit_ns = kHostLimitNs};
   auto machine = ipc::MakeMachine(kernel, programs);
   REQUIRE_MESSAGE(machine.ok(), machine.status().ToString());
   parley::InitialProcess names;
