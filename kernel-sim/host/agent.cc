@@ -123,6 +123,16 @@ void Process::OnNotice(Packet packet) {
       return;
     case Kind::kChildEnded:
       return OnChildEnded(packet);
+    case Kind::kLent:
+      return OnLent(std::move(packet));
+    case Kind::kUnlent:
+      if (const auto unlent = packet.As<Unlent>()) OnUnlent(*unlent);
+      return;
+    case Kind::kReplaced:
+      return OnReplaced(packet);
+    case Kind::kGrantEnded:
+      if (const auto ended = packet.As<GrantEnded>()) OnGrantEnded(ended->capability);
+      return;
     default:
       return;
   }

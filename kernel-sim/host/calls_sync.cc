@@ -17,8 +17,7 @@ absl::StatusOr<MutexHandle> Process::MutexCreate() {
   PARLEY_ENTER();
   Locked locked(lock_);
   if (mutex_handles_.full()) return Refuse(Error::kQuotaExhausted);
-  return mutex_handles_.Add(
-      mutex_records_.insert(std::make_unique<HostMutex>()).first->get());
+  return mutex_handles_.Add(mutex_records_.insert(std::make_unique<HostMutex>()).first->get());
 }
 
 absl::Status Process::MutexLock(MutexHandle handle, int64_t deadline_ns) {

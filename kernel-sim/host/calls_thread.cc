@@ -106,8 +106,7 @@ absl::StatusOr<ThreadHandle> Process::ThreadSpawn(const ThreadOptions& options,
   if (options.name.size() > kMaxNameBytes) {
     return MakeError(Error::kInvalidArgument, "a thread's name is too long");
   }
-  const Scheduling scheduling =
-      options.own_scheduling ? options.scheduling : current().scheduling;
+  const Scheduling scheduling = options.own_scheduling ? options.scheduling : current().scheduling;
   if (absl::Status valid = CheckScheduling(scheduling, ceiling_); !valid.ok()) return valid;
   Locked locked(lock_);
   if (thread_handles_.full()) return Refuse(Error::kQuotaExhausted);

@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernel-sim/host/linux_priority.h"
+
 namespace parley::host {
 namespace {
 
@@ -66,6 +68,11 @@ bool BecomeChild(const ChildOptions& options, int launcher_pid) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  // Until it joins it does the kernel's work, which no program may hold up. Other users' processes
+  // need the limit for what comes after.
+  const rlimit real_time = {kAgentLinuxPriority, kAgentLinuxPriority};
+  setrlimit(RLIMIT_RTPRIO, &real_time);
+  SetLinuxPriority(0, Policy::kFifo, kLauncherLinuxPriority);
   if (options.uid != geteuid() || options.gid != getegid()) {
     if (setgroups(0, nullptr) != 0 || setresgid(options.gid, options.gid, options.gid) != 0 ||
         setresuid(options.uid, options.uid, options.uid) != 0) {

@@ -43,7 +43,7 @@ absl::Status Process::AddLink(OutConnection& connection, const Connected& connec
   auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
   if (!mapped.ok()) return mapped.status();
   auto link = std::make_unique<OutLink>();
-  link->memory = *std::move(mapped);
+  link->memory = std::make_shared<const SharedMapping>(*std::move(mapped));
   link->bell = MapOutBell(connected.bell, packet.fds[1], std::move(packet.fds[2]));
   if (link->bell == nullptr) return Refuse(Error::kQuotaExhausted);
   link->first_bit = connected.first_bit;

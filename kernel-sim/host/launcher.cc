@@ -253,8 +253,8 @@ void Launcher::Serve(int64_t until_ns) {
   const int64_t now = MonotonicNs();
   int timeout_ms = -1;
   if (until_ns != kNever) {
-    timeout_ms = static_cast<int>(
-        std::clamp<int64_t>((until_ns - now + 999'999) / 1'000'000, 0, 1'000'000));
+    timeout_ms =
+        static_cast<int>(std::clamp<int64_t>((until_ns - now + 999'999) / 1'000'000, 0, 1'000'000));
   }
   std::array<epoll_event, 64> events;
   const int count = epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
@@ -292,8 +292,8 @@ void Launcher::OnLaunch(const Packet& packet) {
     child.report.running = true;
     ++foreground_;
   }
-  void* memory = mmap(nullptr, sizeof(Farewell), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, sizeof(Farewell), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (program == nullptr || memory == MAP_FAILED) return Fail("no memory for a process");
   child.farewell = SharedMapping(static_cast<std::byte*>(memory), sizeof(Farewell));
   std::fflush(nullptr);

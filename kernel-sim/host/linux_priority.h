@@ -15,7 +15,8 @@ inline constexpr int kLauncherLinuxPriority = 96;
 inline constexpr int kAgentLinuxPriority = 97;
 
 constexpr int LinuxPriority(int priority) {
-  return 1 + (priority - kMinPriority) * (kHighestLinuxPriority - 1) / (kMaxPriority - kMinPriority);
+  return 1 +
+         (priority - kMinPriority) * (kHighestLinuxPriority - 1) / (kMaxPriority - kMinPriority);
 }
 static_assert(LinuxPriority(kMinPriority) == 1 && LinuxPriority(kMaxPriority) == 95);
 

@@ -36,8 +36,8 @@ struct HostChannel;
 struct OutConnection;
 struct ServedLink;
 
-// A Linux process at the far end of a link. Its pidfd tells of its death when no broker does. Closing
-// that does not end its watch: the broker holds the same open file.
+// A Linux process at the far end of a link. Its pidfd tells of its death when no broker does.
+// Closing that does not end its watch: the broker holds the same open file.
 struct FarProcess {
   ~FarProcess() { epoll_ctl(watched_by, EPOLL_CTL_DEL, pidfd.get(), nullptr); }
   Far far = {};
@@ -58,11 +58,11 @@ struct OutBell {
 
 // A connection's first or further link, as its client sees it.
 struct OutLink {
-  SharedMapping memory;
+  std::shared_ptr<const SharedMapping> memory;  // also of regions that are contested in it (R5)
   std::shared_ptr<OutBell> bell;
   uint32_t first_bit = 0;
   std::array<bool, kSlotsPerLink> claimed = {};  // by a thread that sends
-  Link& link() const { return *memory.As<Link>(); }
+  Link& link() const { return *memory->As<Link>(); }
 };
 
 // Invariant: at least one link.
@@ -146,14 +146,18 @@ struct CondVar {
 //   2. Taken: `serial` is not 0, and the slot is this server's to answer; `gone` says that nobody
 //   waits for that.
 struct Inbound : Thread {
-  Inbound(ServedLink& link, uint32_t slot_index, uint32_t handle_slot)
+  Inbound(ServedLink& link, uint32_t slot_index, uint32_t handle_slot,
+          std::atomic<uint64_t>& lease_word)
       : Thread(ThreadId::kNone, kMinPriority),
         link(link),
         slot_index(slot_index),
-        handle_slot(handle_slot) {}
+        handle_slot(handle_slot),
+        lease_word(lease_word) {}
   ServedLink& link;
   const uint32_t slot_index;
   const uint32_t handle_slot;  // MessageHandle::slot
+  // R5: `serial` while the message is unanswered. Of the process, since leases outlive this.
+  std::atomic<uint64_t>& lease_word;
 
   uint32_t sequence = 0;
   uint64_t serial = 0;
@@ -167,7 +171,6 @@ struct Inbound : Thread {
   RemoteParts request_parts, reply_parts;
   uint8_t reference_count = 0;
   std::array<SharedReference, kMaxRegionReferences> references;
-  std::atomic<uint64_t> lease_word{0};  // R5: `serial` while the message is unanswered
 
   Slot& slot() const;
 };
@@ -183,11 +186,24 @@ inline bool IsInLane(const Pulse& pulse) {
          pulse.source.kind == PulseSource::Kind::kEvent;
 }
 
+// What clients have lent over one connection (R5), by region. Mapped when first used, then kept
+// (R6): also what is lent no more, since a server may be touching it (R9).
+struct ServedLends {
+  struct Lent {
+    Rights rights = Rights::kNone;
+    uint64_t bytes = 0;
+    UniqueFd memory;
+    SharedMapping mapping;  // empty until used
+  };
+  absl::flat_hash_map<RegionId, Lent> lent;
+  std::vector<SharedMapping> ended;
+};
+
 // A link, or an event's lane, as the server sees it. It lives until its client is gone and nothing
 // of it is queued or unanswered.
 struct ServedLink {
-  uint32_t connection = 0;  // number; 0 of an event
-  uint64_t event = 0;       // number; 0 of a connection
+  uint32_t connection = 0;         // number; 0 of an event
+  uint64_t event = 0;              // number; 0 of a connection
   HostChannel* channel = nullptr;  // null once that is gone
   struct ServedBell* bell = nullptr;
   uint32_t first_bit = 0;
@@ -201,6 +217,7 @@ struct ServedLink {
   uint64_t value = 0;
 
   SharedMapping memory;
+  std::shared_ptr<ServedLends> lends;  // of the connection
   bool detached = false;
   uint32_t held = 0;  // entries queued, requests unanswered
   std::array<std::unique_ptr<Inbound>, kSlotsPerLink> inbound;
@@ -224,12 +241,12 @@ struct HostChannel : Channel {
       : Channel(options.fixed_priority), id(id), options(options) {}
   const ChannelId id;
   const ChannelOptions options;
-  std::vector<std::unique_ptr<ServedBell>> bells;  // the first: the owner's own user's
-  absl::flat_hash_set<ServedLink*> links;                         // not detached
-  absl::flat_hash_map<ProcessId, int> client_processes;           // how many connections each has
-  PulseTable pulses;                                              // the kernel's and timers'
-  Inbound* watched = nullptr;  // its client need not ring
-  int receivers = 0;           // threads that wait in Receive
+  std::vector<std::unique_ptr<ServedBell>> bells;        // the first: the owner's own user's
+  absl::flat_hash_set<ServedLink*> links;                // not detached
+  absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
+  PulseTable pulses;                                     // the kernel's and timers'
+  Inbound* watched = nullptr;                            // its client need not ring
+  int receivers = 0;                                     // threads that wait in Receive
   bool destroyed = false;
 };
 
@@ -256,6 +273,33 @@ struct OpenedLane {
   SharedMapping memory;
   std::shared_ptr<OutBell> bell;
   uint32_t first_bit = 0;
+};
+
+// -- Regions
+
+// A region, or a range of one that was granted, as this process holds it.
+struct HeldRegion {
+  RegionId id = RegionId::kNone;
+  CapabilityId capability = CapabilityId::kNone;
+  Rights rights = Rights::kNone;
+  uint64_t offset = 0, length = 0;  // within the region
+  bool owner = false;
+  bool others_may_write = false;
+  bool frozen = false;
+  uint32_t grant_word = 0;
+  uint64_t grant_value = 0;
+  SharedMapping mapping;  // of the whole region
+  int handles = 0;
+  int leases = 0;  // in messages in flight
+  // Left in a slot whose server could write into it, until that lets go.
+  struct Contested {
+    std::shared_ptr<const SharedMapping> link;
+    uint32_t slot;
+    uint32_t sequence;
+    FarPointer server;
+  };
+  std::vector<Contested> contested;
+  std::byte* address() const { return mapping.address() + offset; }
 };
 
 // -- Processes

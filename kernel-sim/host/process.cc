@@ -9,6 +9,7 @@
 
 #include "kernel-sim/host/bell.h"
 #include "kernel-sim/host/linux_priority.h"
+#include "kernel-sim/host/ticks.h"
 
 namespace parley::host {
 
@@ -126,6 +127,7 @@ void Process::ApplyPriority(HostThread& thread) {
   if (!thread.sending) return;
   const int level = std::min<int>(effective, thread.out.ceiling);
   thread.out.slot().priority.store(static_cast<uint16_t>(level));
+  thread.out.slot().sent_at.store(Ticks());  // P2: to the tail
   RingOut(*thread.out.link->bell, thread.out.bit(), level);
 }
 

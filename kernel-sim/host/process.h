@@ -11,6 +11,7 @@
 #ifndef PARLEY_KERNEL_SIM_HOST_PROCESS_H_
 #define PARLEY_KERNEL_SIM_HOST_PROCESS_H_
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -122,8 +123,8 @@ class Process final : public Kernel {
  private:
   // -- Entering and leaving a call (process.cc)
   static HostThread& current();
-  absl::Status Enter();          // may throw ProcessEnded
-  bool EnterQuietly() noexcept;  // for calls that destructors make
+  absl::Status Enter();                         // may throw ProcessEnded
+  bool EnterQuietly() noexcept;                 // for calls that destructors make
   absl::Status EnterFromDestructor() noexcept;  // the same, for calls that say what went wrong
   bool IsOver(const HostThread& thread) const {
     return ending_.load(std::memory_order_relaxed) && &thread != ender_;
@@ -215,6 +216,14 @@ class Process final : public Kernel {
   struct Sending;
   absl::Status BeginSend(Sending& send, ConnectionHandle connection);
   static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
+  // lends.cc
+  absl::Status CheckReferences(Sending& send, const OutConnection& connection,
+                               std::optional<Lend>& missing);
+  void EndReferences(const Sending& send);
+  void OnLent(Packet packet);
+  void OnUnlent(const Unlent& unlent);
+  static absl::StatusOr<Mapping> MapLease(Inbound& inbound, const SharedReference& claim,
+                                          Rights rights, ServedLends::Lent& lent);
   static void Submit(Sending& send);
   absl::Status AwaitReply(Sending& send);
   absl::Status LookForDeadlock(Sending& send);
@@ -274,6 +283,20 @@ class Process final : public Kernel {
   void DestroyChannel(HostChannel& channel);
   void ForgetChannelIfUnused(HostChannel& channel);
 
+  // -- calls_region.cc
+  bool IsLive(const HeldRegion& held) const {
+    return grants().words[held.grant_word].load() == held.grant_value;
+  }
+  Mapping MappingOf(RegionHandle handle, const HeldRegion& held) const;
+  absl::StatusOr<HeldRegion*> Hold(const Packet& packet, bool owner);
+  absl::StatusOr<HeldRegion*> FindOwned(RegionHandle region);
+  absl::Status CopyToRenewed(RegionHandle region, UniqueFd& memory);
+  static bool IsContested(HeldRegion& held);
+  void ForgetLendsOf(CapabilityId capability);
+  void EndHeldIfUnused(HeldRegion& held);
+  void OnReplaced(const Packet& packet);
+  void OnGrantEnded(CapabilityId capability);
+
   // -- calls_pulse.cc
   bool PutInLane(Lane& lane, const PulseSpec& pulse);
   absl::StatusOr<OpenedLane*> FindEvent(const Token& event);
@@ -286,7 +309,7 @@ class Process final : public Kernel {
   int ceiling_ = kMaxPriority;
   int main_priority_ = kDefaultPriority;  // of its main thread at birth
   int64_t start_ns_ = 0;
-  bool real_time_ = false;  // RT policies are permitted
+  bool real_time_ = false;                   // RT policies are permitted
   std::atomic<uint32_t>* origin_ = nullptr;  // 1; 0 in the child of a fork (L3)
   bool IsForked() const { return origin_->load(std::memory_order_relaxed) == 0; }
   std::atomic<bool> ending_{false};
@@ -324,6 +347,11 @@ class Process final : public Kernel {
   absl::flat_hash_set<std::unique_ptr<CondVar>> condition_records_;
   std::vector<Inbound*> inbound_;  // by MessageHandle::slot
   std::vector<uint32_t> free_inbound_;
+  std::deque<std::atomic<uint64_t>> lease_words_;  // by the same; they stay in place
+  HandleTable<RegionHandle, HeldRegion> region_handles_;
+  absl::flat_hash_set<std::unique_ptr<HeldRegion>> held_regions_;
+  absl::flat_hash_map<Token, HeldRegion*> redeemed_;  // R6: what is held already
+  absl::flat_hash_map<std::pair<uint32_t, CapabilityId>, Rights> lends_;  // told to the broker
   Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
 
   // Calls that wait for their answers, and the socket's sending side.

@@ -44,7 +44,8 @@ absl::Status Process::Join() {
   page_memory_ = *std::move(page);
   grants_memory_ = *std::move(grants);
 
-  void* origin = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* origin =
+      mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (origin == MAP_FAILED || madvise(origin, kPageBytes, MADV_WIPEONFORK) != 0) {
     return Refuse(Error::kQuotaExhausted);
   }

@@ -20,8 +20,8 @@ namespace parley::host {
 namespace {
 
 uint8_t ClampPriority(uint32_t claimed, int ceiling) {
-  return static_cast<uint8_t>(std::clamp<uint32_t>(claimed, kMinPriority,
-                                                   static_cast<uint32_t>(ceiling)));
+  return static_cast<uint8_t>(
+      std::clamp<uint32_t>(claimed, kMinPriority, static_cast<uint32_t>(ceiling)));
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
         if (inbound.base() != level) inheritance_.SetBase(inbound, level);  // P2
         return;
       }
-      if (queued) Unqueue(inbound);  // withdrawn, and another sent
+      if (queued) Unqueue(inbound);     // withdrawn, and another sent
       if (inbound.serial != 0) return;  // it cheats: the last one is not answered
       if (!arrived.empty() && arrived.front().inbound == &inbound) return;
       if (inbound.base() != level) inheritance_.SetBase(inbound, level);
@@ -112,8 +112,8 @@ void Process::LookAtLane(ServedLink& link, Arrivals& arrived) {
                     event ? link.event : link.connection};
     pulse.badge = event ? 0 : link.badge;
     pulse.code = event ? link.code : std::min(entry.code, kMaxProgramPulseCode);
-    pulse.priority = event ? static_cast<uint8_t>(link.priority)
-                           : ClampPriority(entry.priority, link.ceiling);
+    pulse.priority =
+        event ? static_cast<uint8_t>(link.priority) : ClampPriority(entry.priority, link.ceiling);
     pulse.value = event && !link.any_value ? link.value : entry.value;
     arrived.push_back({nullptr, &pulse, entry.sent_at});
   }
@@ -156,11 +156,10 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inbound.reference_count = slot.references;
   inbound.request_parts = slot.request_parts;
   inbound.reply_parts = slot.reply_parts;
-  const bool sane = inbound.request_bytes <= kMaxMessageBytes &&
-                    inbound.reply_room <= kMaxMessageBytes &&
-                    inbound.reference_count <= kMaxRegionReferences &&
-                    inbound.request_parts.count <= kMaxParts &&
-                    inbound.reply_parts.count <= kMaxParts;
+  const bool sane =
+      inbound.request_bytes <= kMaxMessageBytes && inbound.reply_room <= kMaxMessageBytes &&
+      inbound.reference_count <= kMaxRegionReferences && inbound.request_parts.count <= kMaxParts &&
+      inbound.reply_parts.count <= kMaxParts;
   if (!sane) {
     Unqueue(inbound);
     slot.error = 0;
@@ -233,7 +232,8 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     }
     if (!received.ok()) return Leave(std::move(received));
     if (inbound == nullptr) return absl::OkStatus();
-    // (4) Its bytes are the server's to read until it answers, which nobody can before this returns.
+    // (4) Its bytes are the server's to read until it answers, which nobody can before this
+    // returns.
     const auto copied = ReadRequest(*inbound, 0, buffer);
     if (copied.ok()) return absl::OkStatus();
     // What the client offered is not there: its error, and the server goes on to the next.
@@ -336,8 +336,7 @@ void Process::OpenDoors(HostChannel& channel) {
 }
 
 // The lock is held on entry and on return.
-absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel,
-                                    int64_t deadline_ns) {
+absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns) {
   const int64_t until = ToMonotonic(deadline_ns);
   inheritance_.AddReceiver(server, channel);
   server.receiving = &channel;

@@ -105,8 +105,7 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!outcome.ok()) {
       phase = Phase::kFailed;
       slot.reply_bytes = 0;
-      slot.kernel_error =
-          static_cast<uint8_t>(fits.ok() ? Error::kBadAddress : Error::kNotReplied);
+      slot.kernel_error = static_cast<uint8_t>(fits.ok() ? Error::kBadAddress : Error::kNotReplied);
     }
     numbers().bytes_copied += moved;
     wake = EndAnswer(inbound, phase, outcome);
@@ -181,17 +180,15 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
 absl::StatusOr<uint64_t> Process::MessageRead(MessageHandle message, uint64_t offset,
                                               MutableParts destination) {
   PARLEY_ENTER();
-  return MoveBytes(message, [&](const Inbound& inbound) {
-    return ReadRequest(inbound, offset, destination);
-  });
+  return MoveBytes(
+      message, [&](const Inbound& inbound) { return ReadRequest(inbound, offset, destination); });
 }
 
 absl::StatusOr<uint64_t> Process::MessageWrite(MessageHandle message, uint64_t offset,
                                                ConstParts source) {
   PARLEY_ENTER();
-  return MoveBytes(message, [&](const Inbound& inbound) {
-    return WriteReply(inbound, offset, source);
-  });
+  return MoveBytes(message,
+                   [&](const Inbound& inbound) { return WriteReply(inbound, offset, source); });
 }
 
 absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/sending.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/ticks.h"
 #include "kernel-sim/host/transfer.h"
@@ -27,18 +27,6 @@ bool IsWaiting(uint32_t state) {
 }
 
 }  // namespace
-
-struct Process::Sending {
-  HostThread& thread;
-  const SendArguments& arguments;
-  uint64_t request_bytes = 0, reply_room = 0;
-  OutSlot out = {};
-  int level = 0;
-  bool may_close_circle = false;  // somebody may wait for this thread (L4)
-  int64_t begun_ns = 0;           // with a response limit
-  Error leave_error = Error::kNone;  // D3: it has asked to leave, and gets this when its grace ends
-  Slot& slot() const { return out.slot(); }
-};
 
 absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
                                          const SendArguments& arguments) {
@@ -75,6 +63,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
   send.reply_room = TotalBytes(arguments.reply);
   for (;;) {
     uint32_t number = 0;
+    std::optional<Lend> missing;
     {
       Locked locked(lock_);
       OutConnection* connection = connection_handles_.Find(handle);
@@ -88,13 +77,15 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
       if (connection->dead) return Refuse(Error::kNoSuchChannel);
       absl::Status fits = CheckParts(arguments.request.size(), send.request_bytes);
       if (fits.ok()) fits = CheckParts(arguments.reply.size(), send.reply_room);
+      if (fits.ok()) fits = CheckReferences(send, *connection, missing);
       if (!fits.ok()) return fits;
       HostThread& thread = send.thread;
       if (TakeCancel(thread)) return Refuse(Error::kCancelled);
       if (arguments.deadline_ns != kNever && arguments.deadline_ns <= Now()) {
         return Refuse(Error::kDeadlineBeforeReceive);  // D1
       }
-      if (ClaimSlot(*connection, send.out)) {
+      if (!missing && ClaimSlot(*connection, send.out)) {
+        for (const Sending::Reference& reference : send.references) ++reference.held->leases;
         ++connection->sends_in_flight;
         send.level = std::min(thread.effective(), send.out.ceiling);
         send.slot().priority.store(static_cast<uint16_t>(send.level));
@@ -107,6 +98,13 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         return absl::OkStatus();
       }
       number = connection->number;
+    }
+    if (missing) {  // once for each region and connection
+      if (auto lent = Ask(*missing); !lent.ok()) return lent.status();
+      Locked locked(lock_);
+      Rights& known = lends_[{missing->connection, missing->capability}];
+      known = known | missing->rights;
+      continue;
     }
     // Every slot is in use: three more.
     if (auto extended = Ask(Extend{number}); !extended.ok()) return extended.status();
@@ -123,7 +121,8 @@ void Process::Submit(Sending& send) {
   slot.thread = Raw(send.thread.id());
   slot.sequence.store(slot.sequence.load(std::memory_order_relaxed) + 1,
                       std::memory_order_relaxed);  // published by the exchange in Submit
-  slot.references = 0;
+  slot.references = static_cast<uint8_t>(send.references.size());
+  for (size_t i = 0; i < send.references.size(); ++i) slot.region[i] = send.references[i].shared;
   slot.client_cpu.store(static_cast<uint16_t>(sched_getcpu()), std::memory_order_relaxed);
   slot.sent_at.store(Ticks(), std::memory_order_relaxed);
   slot.request_parts = {reinterpret_cast<uintptr_t>(arguments.request.data()),
@@ -269,6 +268,7 @@ void Process::EndSend(Sending& send) {
     Locked locked(lock_);
     OutConnection& connection = *send.out.connection;
     send.thread.sending = false;
+    EndReferences(send);
     send.out.link->claimed[send.out.index] = false;
     ShowState(send.thread, ThreadState::kRunning);
     --connection.sends_in_flight;

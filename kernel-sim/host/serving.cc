@@ -92,11 +92,13 @@ void Process::AddServedLink(std::unique_ptr<ServedLink> record) {
       }
       const uint32_t slot = free_inbound_.back();
       free_inbound_.pop_back();
-      link.inbound[i] = std::make_unique<Inbound>(link, i, slot);
+      while (lease_words_.size() <= slot) lease_words_.emplace_back(0);
+      link.inbound[i] = std::make_unique<Inbound>(link, i, slot, lease_words_[slot]);
       inbound_[slot] = link.inbound[i].get();
     }
     std::vector<ServedLink*>& links = served_connections_[link.connection];
     if (links.empty()) ++channel.client_processes[link.client->far.process];
+    link.lends = links.empty() ? std::make_shared<ServedLends>() : links.front()->lends;
     links.push_back(&link);
   }
   link.bell->links[link.first_bit / kBitsPerLink] = &link;

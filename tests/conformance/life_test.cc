@@ -12,6 +12,7 @@ using tests::InTime;
 using tests::Ms;
 using tests::RunAny;
 using tests::RunWorld;
+using tests::Start;
 
 ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
   return self.Open(path, absl::Seconds(1)).value();
@@ -89,7 +90,7 @@ TEST_CASE(
                        self.Attach("/s", {.unblock_pulse = true, .disconnect_pulse = true}).value();
                    ipc::Received received = channel.Receive().value();
                    const ipc::ProcessRef client = received.message()->info().sender;
-                   self.Sleep(absl::UnixEpoch() + Ms(20)).IgnoreError();
+                   self.Sleep(Start() + Ms(20)).IgnoreError();
                    CHECK(ErrorOf(received.message()->Reply()) == Error::kMessageGone);
                    CHECK(channel.Receive()->pulse()->code == 7);  // it had queued this
                    CHECK(channel.Receive()->pulse()->code == ipc::Pulse::kUnblock);

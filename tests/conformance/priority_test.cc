@@ -9,6 +9,7 @@ using tests::Actor;
 using tests::InTime;
 using tests::Ms;
 using tests::RunWorld;
+using tests::Start;
 using tests::Us;
 
 ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
@@ -25,7 +26,7 @@ Actor Caller(const char* name, int priority, absl::Duration after) {
           .main =
               [after](ipc::Process& self) {
                 ipc::Connection server = OpenSoon(self, "/s");
-                self.Sleep(absl::UnixEpoch() + after).IgnoreError();
+                self.Sleep(Start() + after).IgnoreError();
                 return server.Send({}, {}).ok() ? 0 : 1;
               },
           .scheduling = {.priority = priority}};
@@ -154,7 +155,7 @@ TEST_CASE("P4 a queued client boosts its server, and the servers that one waits 
             {.name = "hog",
              .main =
                  [](ipc::Process& self) {
-                   self.Sleep(absl::UnixEpoch() + Ms(2)).IgnoreError();
+                   self.Sleep(Start() + Ms(2)).IgnoreError();
                    self.Compute(Ms(100));
                    return 0;
                  },
@@ -176,7 +177,7 @@ TEST_CASE("P4 a queued client boosts every thread of a pool that serves the chan
                                                })
                                         .value());
                    }
-                   self.Sleep(absl::UnixEpoch() + Ms(4)).IgnoreError();
+                   self.Sleep(Start() + Ms(4)).IgnoreError();
                    CHECK(pool[0].priority().value() == 90);
                    CHECK(pool[1].priority().value() == 90);
                    for (ipc::Thread& thread : pool) CHECK(thread.Join().ok());
@@ -300,9 +301,7 @@ TEST_CASE(
                    ipc::Thread thread =
                        self.Spawn({.scheduling = sporadic}, [&] { self.Compute(Ms(5)); }).value();
                    ipc::Thread hog = self.Spawn(At(20), [&] { self.Compute(Ms(30)); }).value();
-                   auto at = [&](int64_t ms) {
-                     self.Sleep(absl::UnixEpoch() + Ms(ms)).IgnoreError();
-                   };
+                   auto at = [&](int64_t ms) { self.Sleep(Start() + Ms(ms)).IgnoreError(); };
                    at(1);
                    CHECK(thread.priority().value() == 30);
                    at(5);
@@ -312,7 +311,7 @@ TEST_CASE(
                    at(15);
                    CHECK(thread.priority().value() == 10);
                    CHECK(thread.Join().ok());
-                   CHECK(InTime(self.Now() - absl::UnixEpoch(), Ms(24)));  // three budgets
+                   CHECK(InTime(self.Now() - Start(), Ms(24)));  // three budgets
                    return 0;
                  },
              .scheduling = {.priority = 50}}});

@@ -9,6 +9,7 @@ using ipc::Access;
 using ipc::Error;
 using ipc::ErrorOf;
 using tests::Actor;
+using tests::Ms;
 using tests::RunAny;
 using tests::RunWorld;
 
@@ -127,6 +128,10 @@ TEST_CASE(
                  return 0;
                }}});
   REQUIRE(report.problems.size() == 1);
+  if (tests::OnHost()) {  // Linux ends it, and says no more than that
+    CHECK(report.problems[0].find("server: killed by signal") == 0);
+    return;
+  }
   CHECK(report.problems[0].find("server: thread main wrote to region") != std::string::npos);
   CHECK(report.problems[0].find("(R4)") != std::string::npos);
 }
@@ -159,7 +164,7 @@ TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
               CHECK(message.Reply().ok());
               CHECK(in.read().empty());
               CHECK(out.write().empty());
-              self.Sleep(absl::Milliseconds(1)).IgnoreError();
+              self.Sleep(Ms(1)).IgnoreError();
               return 0;
             }),
             {.name = "client", .main = [](ipc::Process& self) {
@@ -177,29 +182,27 @@ TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
 }
 
 TEST_CASE("R5 a client that left while a server could write is told that the region is contested") {
-  RunWorld(
-      {Server([](ipc::Process& self, ipc::Message& message) {
-         ipc::Lease out = message.Region(0).value();
-         const ipc::MutableBytes kept = out.write();
-         self.Sleep(absl::Milliseconds(5)).IgnoreError();
-         CHECK(out.write().empty());  // dead,
-         kept[0] = std::byte{1};      // but touching it harms nobody (R9)
-         CHECK(ErrorOf(message.Reply()) == Error::kMessageGone);
-         self.Sleep(absl::Milliseconds(5)).IgnoreError();
-         return 0;
-       }),
-       {.name = "client", .main = [](ipc::Process& self) {
-          ipc::Region region = self.CreateRegion(4096).value();
-          ipc::Connection server = OpenSoon(self, "/s");
-          CHECK_FALSE(
-              server.Send({}, {}, {.regions = {region.Out()}, .deadline = absl::Milliseconds(1)})
-                  .ok());
-          CHECK(ErrorOf(region.Check()) == Error::kContested);
-          CHECK(ErrorOf(region.Freeze()) == Error::kContested);
-          self.Sleep(absl::Milliseconds(8)).IgnoreError();
-          CHECK(region.Check().ok());  // the server has let go
-          return 0;
-        }}});
+  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+              ipc::Lease out = message.Region(0).value();
+              const ipc::MutableBytes kept = out.write();
+              self.Sleep(Ms(5)).IgnoreError();
+              CHECK(out.write().empty());  // dead,
+              kept[0] = std::byte{1};      // but touching it harms nobody (R9)
+              CHECK(ErrorOf(message.Reply()) == Error::kMessageGone);
+              self.Sleep(Ms(5)).IgnoreError();
+              return 0;
+            }),
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Region region = self.CreateRegion(4096).value();
+               ipc::Connection server = OpenSoon(self, "/s");
+               CHECK_FALSE(
+                   server.Send({}, {}, {.regions = {region.Out()}, .deadline = Ms(1)}).ok());
+               CHECK(ErrorOf(region.Check()) == Error::kContested);
+               CHECK(ErrorOf(region.Freeze()) == Error::kContested);
+               self.Sleep(Ms(8)).IgnoreError();
+               CHECK(region.Check().ok());  // the server has let go
+               return 0;
+             }}});
 }
 
 TEST_CASE("R6 the same range leased again is at the same address") {
@@ -230,8 +233,9 @@ TEST_CASE("R6 the same range leased again is at the same address") {
 }
 
 TEST_CASE("R7 revoking kills the capability and all granted from it at once") {
+  const bool watched = !tests::OnHost();  // by the simulated kernel, which sees each touch
   const parley::RunReport report =
-      RunAny({{.name = "alone", .main = [](ipc::Process& self) {
+      RunAny({{.name = "alone", .main = [watched](ipc::Process& self) {
                  ipc::Region region = self.CreateRegion(4096).value();
                  region.write()[0] = std::byte{5};
                  const ipc::Token token = region.Grant(self.me(), Access::kReadAndGrant).value();
@@ -244,40 +248,43 @@ TEST_CASE("R7 revoking kills the capability and all granted from it at once") {
                  CHECK_FALSE(self.Redeem(child).ok());
                  CHECK_FALSE(held.Grant(self.me(), Access::kRead).ok());
                  region.write()[0] = std::byte{6};
+                 if (!watched) return 0;
                  // Caught and reported; a private copy keeps it from faulting (R9).
                  CHECK(kept[0] == std::byte{6});
                  region.write()[0] = std::byte{7};
                  CHECK(kept[0] == std::byte{6});
                  return 0;
                }}});
+  if (!watched) {
+    CHECK(report.problems.empty());
+    return;
+  }
   REQUIRE(report.problems.size() == 1);
   CHECK(report.problems[0].find("alone/main: touched region") == 0);
   CHECK(report.problems[0].find("(R7)") != std::string::npos);
 }
 
 TEST_CASE("R7 reclaim gives the owner memory that a cheat cannot reach") {
-  RunWorld(
-      {Server([](ipc::Process& self, ipc::Message& message) {
-         ipc::Lease out = message.Region(0).value();
-         const ipc::MutableBytes kept = out.write();
-         kept[0] = std::byte{1};
-         self.Sleep(absl::Milliseconds(5)).IgnoreError();
-         kept[0] = std::byte{66};  // never gives up its mapping
-         self.Sleep(absl::Milliseconds(5)).IgnoreError();
-         return ErrorOf(message.Reply()) == Error::kMessageGone ? 0 : 1;
-       }),
-       {.name = "client", .main = [](ipc::Process& self) {
-          ipc::Region region = self.CreateRegion(4096).value();
-          ipc::Connection server = OpenSoon(self, "/s");
-          CHECK_FALSE(
-              server.Send({}, {}, {.regions = {region.Out()}, .deadline = absl::Milliseconds(1)})
-                  .ok());
-          CHECK(region.Reclaim().ok());
-          CHECK(region.Check().ok());
-          self.Sleep(absl::Milliseconds(7)).IgnoreError();
-          CHECK(region.read()[0] == std::byte{1});
-          return 0;
-        }}});
+  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+              ipc::Lease out = message.Region(0).value();
+              const ipc::MutableBytes kept = out.write();
+              kept[0] = std::byte{1};
+              self.Sleep(Ms(5)).IgnoreError();
+              kept[0] = std::byte{66};  // never gives up its mapping
+              self.Sleep(Ms(5)).IgnoreError();
+              return ErrorOf(message.Reply()) == Error::kMessageGone ? 0 : 1;
+            }),
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Region region = self.CreateRegion(4096).value();
+               ipc::Connection server = OpenSoon(self, "/s");
+               CHECK_FALSE(
+                   server.Send({}, {}, {.regions = {region.Out()}, .deadline = Ms(1)}).ok());
+               CHECK(region.Reclaim().ok());
+               CHECK(region.Check().ok());
+               self.Sleep(Ms(7)).IgnoreError();
+               CHECK(region.read()[0] == std::byte{1});
+               return 0;
+             }}});
 }
 
 TEST_CASE("R8 death of a holder drops its grants, death of the owner ends the region") {
@@ -309,28 +316,28 @@ TEST_CASE("R8 death of a holder drops its grants, death of the owner ends the re
 }
 
 TEST_CASE("R8 a lease that was never received does not outlive its send") {
-  RunWorld({{.name = "s",
-             .main =
-                 [](ipc::Process& self) {
-                   ipc::Channel channel = self.Attach("/s").value();
-                   self.Sleep(absl::Milliseconds(10)).IgnoreError();  // does not receive
-                   return 0;
-                 }},
-            {.name = "client", .main = [](ipc::Process& self) {
-               ipc::Connection to = OpenSoon(self, "/s");
-               std::optional<ipc::Region> region = self.CreateRegion(4096).value();
-               const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
-               CHECK(ErrorOf(to.Send({}, {},
-                                     {.regions = {region->In()},
-                                      .deadline = self.Now() + absl::Milliseconds(1)})
-                                 .status()) == Error::kDeadlineBeforeReceive);
-               region.reset();
-               CHECK_FALSE(self.Redeem(token).ok());  // the region has ended
-               return 0;
-             }}});
+  RunWorld(
+      {{.name = "s",
+        .main =
+            [](ipc::Process& self) {
+              ipc::Channel channel = self.Attach("/s").value();
+              self.Sleep(Ms(10)).IgnoreError();  // does not receive
+              return 0;
+            }},
+       {.name = "client", .main = [](ipc::Process& self) {
+          ipc::Connection to = OpenSoon(self, "/s");
+          std::optional<ipc::Region> region = self.CreateRegion(4096).value();
+          const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
+          CHECK(ErrorOf(to.Send({}, {}, {.regions = {region->In()}, .deadline = self.Now() + Ms(1)})
+                            .status()) == Error::kDeadlineBeforeReceive);
+          region.reset();
+          CHECK_FALSE(self.Redeem(token).ok());  // the region has ended
+          return 0;
+        }}});
 }
 
 TEST_CASE("R9 a server that touches a lease after its own reply is caught") {
+  if (tests::OnlySimulated("Linux does not say who touches mapped memory")) return;
   const parley::RunReport report =
       RunAny({Server([](ipc::Process&, ipc::Message& message) {
                 ipc::Lease in = message.Region(0).value();

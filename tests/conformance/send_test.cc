@@ -276,7 +276,7 @@ TEST_CASE(
             }},
        {.name = "client", .main = [](ipc::Process& self) {
           ipc::Connection server = OpenSoon(self, "/s");
-          self.Sleep(Ms(1)).IgnoreError();
+          self.Sleep(Ms(5)).IgnoreError();
           for (int i = 0; i < 4; ++i) CHECK(server.Send({}, {}).ok());
           return 0;
         }}});

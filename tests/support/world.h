@@ -32,6 +32,8 @@ inline bool OnHost() {
 // time is over by then.
 inline absl::Duration Ms(double n) { return absl::Milliseconds(OnHost() ? n * 20 : n); }
 inline absl::Duration Us(double n) { return absl::Microseconds(OnHost() ? n * 1000 : n); }
+// When all processes of a world are there, on the kernel's clock.
+inline absl::Time Start() { return absl::UnixEpoch() + Ms(OnHost() ? 10 : 0); }
 // Whether something took less than `bound`. Only virtual time can promise it; real time is measured
 // by `make bench`.
 inline bool InTime(absl::Duration took, absl::Duration bound) { return OnHost() || took < bound; }

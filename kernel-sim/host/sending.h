@@ -1,0 +1,28 @@
+// A send in flight, as its own thread sees it.
+#ifndef PARLEY_KERNEL_SIM_HOST_SENDING_H_
+#define PARLEY_KERNEL_SIM_HOST_SENDING_H_
+
+#include "kernel-sim/host/process.h"
+
+namespace parley::host {
+
+struct Process::Sending {
+  HostThread& thread;
+  const SendArguments& arguments;
+  uint64_t request_bytes = 0, reply_room = 0;
+  OutSlot out = {};
+  int level = 0;
+  bool may_close_circle = false;  // somebody may wait for this thread (L4)
+  int64_t begun_ns = 0;           // with a response limit
+  struct Reference {
+    HeldRegion* held;
+    SharedReference shared;
+  };
+  absl::InlinedVector<Reference, 2> references = {};  // R5
+  Error leave_error = Error::kNone;  // D3: it has asked to leave, and gets this when its grace ends
+  Slot& slot() const { return out.slot(); }
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_SENDING_H_
