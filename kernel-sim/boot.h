@@ -73,7 +73,7 @@ struct SimulationOptions {
 };
 
 struct HostOptions {
-  int cpus = 0;              // CPUs that the processes may run on, 0: all there are
+  int cpus = 0;               // CPUs that the processes may run on, 0: all there are
   int64_t limit_ns = kNever;  // the run is stopped after this time
 };
 

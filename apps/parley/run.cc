@@ -15,9 +15,11 @@
 namespace parley_tool {
 
 const char kRunHelp[] =
-    "usage: parley run MANIFEST [--kernel=sim] [--seed N] [--cpus N] [--trace FILE]\n"
+    "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
     "                  [--json FILE]\n\n"
+    "  --kernel=host  runs it as real processes, in real time; what follows but --json is of the\n"
+    "                 simulated kernel alone\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's)\n"
     "  --trace FILE   writes a trace for Perfetto\n"
@@ -100,6 +102,19 @@ absl::Status WriteJson(const std::string& path, const Manifest& manifest,
   return file->Commit();
 }
 
+int Report(const Manifest& manifest, const absl::StatusOr<parley::RunReport>& report,
+           const Arguments& arguments) {
+  if (!report.ok()) return Failure(report.status());
+  if (arguments.Has("--json")) {
+    if (absl::Status written = WriteJson(arguments.Get("--json"), manifest, *report);
+        !written.ok()) {
+      return Failure(written);
+    }
+  }
+  PrintSummary(manifest, *report);
+  return Failed(manifest, *report) ? 1 : 0;
+}
+
 int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
                  const Arguments& arguments, bool twice) {
   Pictures pictures;
@@ -111,13 +126,7 @@ int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
   if (absl::Status drawn = pictures.Finish(manifest.name, report->end_ns); !drawn.ok()) {
     return Failure(drawn);
   }
-  if (arguments.Has("--json")) {
-    if (absl::Status written = WriteJson(arguments.Get("--json"), manifest, *report);
-        !written.ok()) {
-      return Failure(written);
-    }
-  }
-  PrintSummary(manifest, *report);
+  const int outcome = Report(manifest, report, arguments);
   if (twice) {
     auto again = RunOnce(manifest, choices, nullptr, true);
     if (!again.ok()) return Failure(again.status());
@@ -130,7 +139,7 @@ int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
     std::printf("twice: both runs were the same (%016lx)\n",
                 static_cast<unsigned long>(report->trace_hash));
   }
-  return Failed(manifest, *report) ? 1 : 0;
+  return outcome;
 }
 
 }  // namespace
@@ -151,12 +160,21 @@ int RunCommand(const std::vector<std::string>& words) {
   auto arguments = Arguments::Parse(words, flags, 1);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");
-  if (kernel != "sim") {
-    return Misuse(absl::InvalidArgumentError(
-        absl::StrCat("--kernel=", kernel, ": expected sim, the only kernel so far")));
+  if (kernel != "sim" && kernel != "host") {
+    return Misuse(
+        absl::InvalidArgumentError(absl::StrCat("--kernel=", kernel, ": expected sim or host")));
   }
   auto manifest = ReadManifest(arguments->position(0));
   if (!manifest.ok()) return Failure(manifest.status());
+  if (kernel == "host") {
+    for (const char* flag :
+         {"--seed", "--cpus", "--trace", "--timeline", "--timeline-window", "--twice"}) {
+      if (!arguments->Has(flag)) continue;
+      return Misuse(absl::InvalidArgumentError(
+          absl::StrCat(flag, ": only the simulated kernel has that; leave --kernel=host out")));
+    }
+    return Report(*manifest, RunOnHost(*manifest), *arguments);
+  }
   auto cpus = arguments->GetInteger("--cpus", manifest->options.cpus, 1, 64);
   if (!cpus.ok()) return Misuse(cpus.status());
   auto seed = arguments->GetInteger("--seed", static_cast<int64_t>(manifest->options.seed), 0,

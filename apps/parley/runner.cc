@@ -58,17 +58,13 @@ bool ExpectsDeadlock(const Manifest& manifest) {
 
 }  // namespace
 
-absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
-                                          const parley::ChoiceSpec& choices,
-                                          parley::TraceSink* trace, bool hash_trace) {
+namespace {
+
+absl::StatusOr<parley::RunReport> RunOn(const Manifest& manifest, const ipc::KernelChoice& kernel) {
   auto in_manifest = [&](const absl::Status& status, absl::string_view where) {
     return absl::Status(status.code(), absl::StrCat(manifest.path, ": ", where, status.message()));
   };
-  parley::SimulationOptions options = manifest.options;
-  options.choices = choices;
-  options.trace = trace;
-  options.hash_trace = hash_trace;
-  auto machine = ipc::MakeMachine(options, Programs());
+  auto machine = ipc::MakeMachine(kernel, Programs());
   if (!machine.ok()) return in_manifest(machine.status(), "");
   for (const parley::InitialProcess& process : manifest.processes) {
     if (absl::Status added = (*machine)->Add(process); !added.ok()) {
@@ -76,6 +72,22 @@ absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
     }
   }
   return (*machine)->Run();
+}
+
+}  // namespace
+
+absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest) {
+  return RunOn(manifest, parley::HostOptions{.limit_ns = manifest.options.limit_ns});
+}
+
+absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
+                                          const parley::ChoiceSpec& choices,
+                                          parley::TraceSink* trace, bool hash_trace) {
+  parley::SimulationOptions options = manifest.options;
+  options.choices = choices;
+  options.trace = trace;
+  options.hash_trace = hash_trace;
+  return RunOn(manifest, options);
 }
 
 std::vector<std::string> Judge(const Manifest& manifest, const parley::RunReport& report) {

@@ -10,8 +10,10 @@
 
 namespace parley_tool {
 
-// Errors are of the manifest: an unknown program, an option out of range. One line, with the
-// manifest's path.
+// On the host kernel: as real processes, in real time. Errors are of the manifest: an unknown program,
+// an option out of range. One line, with the manifest's path.
+absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest);
+// On the simulated kernel.
 absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
                                           const parley::ChoiceSpec& choices,
                                           parley::TraceSink* trace, bool hash_trace);

@@ -31,7 +31,7 @@ absl::Status Process::StartAgent() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = pthread_create(&agent_, nullptr, &RunAgent, this);
+  const int error = StartLinuxThread(agent_, kAgentLinuxPriority, &RunAgent, this);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return MakeError(Error::kQuotaExhausted, "no thread for the process's agent");
   agent_runs_ = true;
@@ -61,7 +61,6 @@ void* Process::RunAgent(void* process) {
 }
 
 void Process::AgentLoop() {
-  if (real_time_) SetLinuxPriority(0, Policy::kFifo, kAgentLinuxPriority);
   std::array<epoll_event, 64> events;
   for (;;) {
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);

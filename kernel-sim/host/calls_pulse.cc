@@ -189,7 +189,12 @@ void Process::OnTimers() {
   // In portions: one with a short period must not keep the agent from all else.
   const int64_t now = Now();
   for (int i = 0; i < 256 && timers_.NextDue() <= now; ++i) {
-    auto& timer = UserTimer::FromNode(timers_.PopDueAt(now, 0));
+    auto& due = static_cast<AgentTimer&>(timers_.PopDueAt(now, 0));
+    if (due.sporadic != nullptr) {
+      OnBudget(*due.sporadic);
+      continue;
+    }
+    UserTimer& timer = *due.user;
     const PulseInfo pulse = {timer.pulse.code, timer.pulse.value, timer.pulse.priority, 1, 0};
     if (timer.period_ns > 0) {
       timer.next_ns += timer.period_ns;

@@ -19,6 +19,23 @@ struct Entry {
 
 }  // namespace
 
+// At its priority from the first instruction: one that had to raise itself could wait for ever
+// behind lower ones.
+int Process::StartLinuxThread(pthread_t& thread, int linux_priority, void* (*entry)(void*),
+                              void* argument) const {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  if (real_time_) {
+    const sched_param parameter = {linux_priority};
+    pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
+    pthread_attr_setschedpolicy(&attributes, SCHED_FIFO);
+    pthread_attr_setschedparam(&attributes, &parameter);
+  }
+  const int error = pthread_create(&thread, &attributes, entry, argument);
+  pthread_attr_destroy(&attributes);
+  return error;
+}
+
 HostThread* Process::MakeThread(const Scheduling& scheduling, std::string name) {
   const ThreadId id{++last_thread_};
   auto record = std::make_unique<HostThread>(id, scheduling, std::move(name));
@@ -44,6 +61,8 @@ HostThread* Process::MakeThread(const Scheduling& scheduling, std::string name) 
 void Process::BecomeThread(HostThread& thread) {
   t_current_ = &thread;
   thread.tid = LinuxThreadId();
+  thread.pthread = pthread_self();
+  if (thread.scheduling.policy == Policy::kSporadic) BeginBudget(thread);
   if (thread.entry != nullptr) {
     thread.entry->tid = thread.tid;
     thread.entry->since_ns = static_cast<uint64_t>(MonotonicNs());
@@ -77,6 +96,7 @@ void* Process::RunThread(void* argument) {
 
 void Process::EndThread(HostThread& thread) {
   while (!Inheritance::OwnedBy(thread).empty()) AbandonMutex(*Inheritance::OwnedBy(thread).back());
+  timers_.Disarm(thread.budget);
   inheritance_.EndCurrent(thread);
   const std::vector<Channel*> served = thread.serves();
   inheritance_.UnserveAll(thread);
@@ -116,7 +136,8 @@ absl::StatusOr<ThreadHandle> Process::ThreadSpawn(const ThreadOptions& options,
   thread->named = true;
   auto start = std::make_unique<Entry>(Entry{this, thread});
   live_threads_.fetch_add(1);
-  const int error = pthread_create(&thread->pthread, nullptr, &RunThread, start.get());
+  const int priority = LinuxPriority(scheduling.priority);
+  const int error = StartLinuxThread(thread->pthread, priority, &RunThread, start.get());
   if (error != 0) {
     live_threads_.fetch_sub(1);
     EndThread(*thread);
@@ -192,6 +213,8 @@ absl::Status Process::ThreadSetScheduling(ThreadHandle handle, const Scheduling&
   thread->linux_priority = -1;  // the policy may be another
   if (thread->entry != nullptr) thread->entry->base = static_cast<uint8_t>(scheduling.priority);
   inheritance_.SetBase(*thread, scheduling.priority);
+  timers_.Disarm(thread->budget);
+  if (scheduling.policy == Policy::kSporadic && thread->tid != 0) BeginBudget(*thread);
   ApplyChanges();
   ApplyPriority(*thread);
   return absl::OkStatus();

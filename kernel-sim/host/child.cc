@@ -68,11 +68,9 @@ bool BecomeChild(const ChildOptions& options, int launcher_pid) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  // Until it joins it does the kernel's work, which no program may hold up. Other users' processes
-  // need the limit for what comes after.
+  // Other users' processes have no other right to it.
   const rlimit real_time = {kAgentLinuxPriority, kAgentLinuxPriority};
   setrlimit(RLIMIT_RTPRIO, &real_time);
-  SetLinuxPriority(0, Policy::kFifo, kLauncherLinuxPriority);
   if (options.uid != geteuid() || options.gid != getegid()) {
     if (setgroups(0, nullptr) != 0 || setresgid(options.gid, options.gid, options.gid) != 0 ||
         setresuid(options.uid, options.uid, options.uid) != 0) {

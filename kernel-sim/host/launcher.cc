@@ -90,12 +90,13 @@ RunReport Launcher::Run() {
                      if (a.name_server != b.name_server) return a.name_server;
                      return a.start_ns < b.start_ns;
                    });
-  // Above the programs, where that is permitted: it must see them end.
+  // Above the programs, where that is permitted: it must see them end. Children begin as high, and
+  // come down when they join.
   const int policy_before = sched_getscheduler(0);
   sched_param priority_before = {};
   sched_getparam(0, &priority_before);
   const sched_param priority = {kLauncherLinuxPriority};
-  sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
+  sched_setscheduler(0, SCHED_FIFO, &priority);
   sigset_t ends, signals_before;
   sigemptyset(&ends);
   sigaddset(&ends, SIGINT);

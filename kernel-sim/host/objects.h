@@ -92,6 +92,16 @@ struct OutSlot {
 
 // -- Threads
 
+struct HostThread;
+struct UserTimer;
+// What the agent's timer queue holds: a program's timer, or the budget of a sporadic thread (P7).
+struct AgentTimer : TimerNode {
+  explicit AgentTimer(UserTimer* user) : user(user) {}
+  explicit AgentTimer(HostThread* sporadic) : sporadic(sporadic) {}
+  UserTimer* const user = nullptr;
+  HostThread* const sporadic = nullptr;
+};
+
 struct HostThread : Thread {
   HostThread(ThreadId id, const Scheduling& scheduling, std::string name)
       : Thread(id, scheduling.priority), scheduling(scheduling), name(std::move(name)) {}
@@ -119,6 +129,11 @@ struct HostThread : Thread {
   std::optional<PulseInfo> pulse;
   HostChannel* receiving = nullptr;
   Spinner receive_spin, send_spin;
+
+  // SPORADIC: since when its budget counts, and the CPU time it had used by then.
+  AgentTimer budget{this};
+  int64_t active_ns = 0, cpu_ns = 0;
+  bool exhausted = false;  // it runs at its low priority
 
   HostThread* joining = nullptr;
   std::vector<HostThread*> joiners;
@@ -257,11 +272,7 @@ struct UserTimer {
   uint64_t number = 0;
   int64_t next_ns = 0;
   int64_t period_ns = 0;
-  struct Node : TimerNode {
-    explicit Node(UserTimer* timer) : timer(timer) {}
-    UserTimer* const timer;
-  } node{this};
-  static UserTimer& FromNode(TimerNode& node) { return *static_cast<Node&>(node).timer; }
+  AgentTimer node{this};
 };
 
 // An event that this process may deliver (U4).

@@ -151,6 +151,8 @@ class Process final : public Kernel {
   void EndThread(HostThread& thread);
   void ForgetIfUnnamed(HostThread& thread);
   static void* RunThread(void* argument);
+  int StartLinuxThread(pthread_t& thread, int linux_priority, void* (*entry)(void*),
+                       void* argument) const;
 
   // -- Mutexes (calls_sync.cc)
   absl::Status WaitForMutex(HostThread& thread, HostMutex& mutex, int64_t deadline_ns);
@@ -224,7 +226,7 @@ class Process final : public Kernel {
   void OnUnlent(const Unlent& unlent);
   static absl::StatusOr<Mapping> MapLease(Inbound& inbound, const SharedReference& claim,
                                           Rights rights, ServedLends::Lent& lent);
-  static void Submit(Sending& send);
+  static absl::Status Submit(Sending& send);
   absl::Status AwaitReply(Sending& send);
   absl::Status LookForDeadlock(Sending& send);
   absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
@@ -282,6 +284,10 @@ class Process final : public Kernel {
   void ReleaseIfUnused(ServedLink& link);
   void DestroyChannel(HostChannel& channel);
   void ForgetChannelIfUnused(HostChannel& channel);
+
+  // -- sporadic.cc
+  void BeginBudget(HostThread& thread);
+  void OnBudget(HostThread& thread);
 
   // -- calls_region.cc
   bool IsLive(const HeldRegion& held) const {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/host/linux_priority.h"
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
 namespace {
@@ -107,6 +108,7 @@ absl::Status Process::MeetNames(const Joined& joined, Packet& answer) {
 void RunProcess(ProcessStart start) {
   Farewell& farewell = *start.farewell;
   const Program& program = *start.program;
+  RescueCopies();
   // Never taken down: threads that have not unwound may still be in it.
   auto* process = new Process(std::move(start));
   if (absl::Status joined = process->Join(); !joined.ok()) {

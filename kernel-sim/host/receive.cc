@@ -236,6 +236,10 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     // returns.
     const auto copied = ReadRequest(*inbound, 0, buffer);
     if (copied.ok()) return absl::OkStatus();
+    if (result.info.request_bytes <= kInlineBytes) {  // it was there: the buffer is not
+      FailMessage(result.message, Error::kNotReplied);
+      return copied.status();
+    }
     // What the client offered is not there: its error, and the server goes on to the next.
     FailMessage(result.message, ErrorOf(copied.status()));
   }

@@ -10,8 +10,14 @@
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/transfer.h"
+#include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
+namespace {
+
+constexpr std::string_view kOwnAddress = "a buffer of the server's is not its memory";
+
+}  // namespace
 
 Inbound* Process::FindMessage(MessageHandle message) {
   if (message.slot >= inbound_.size() || message.serial == 0) return nullptr;
@@ -91,7 +97,9 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
       outcome = fits;
     } else if (moved <= kInlineBytes) {
       const MutableBytes room(slot.bytes.data(), moved);
-      CopyParts(MutableParts(&room, 1), 0, reply, 0, PlainCopy);
+      if (CopyParts(MutableParts(&room, 1), 0, reply, 0, SafeCopy) < moved) {
+        return Refuse(Error::kBadAddress);  // the caller's; the message is still its own
+      }
     } else {
       // Answering: nobody else ends it while the lock is not held.
       inbound.answering = true;
@@ -213,7 +221,10 @@ absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t o
   if (offset >= inbound.request_bytes) return 0;
   if (inbound.request_bytes <= kInlineBytes) {
     const ConstBytes bytes(inbound.slot().bytes.data(), inbound.request_bytes);
-    return CopyParts(destination, 0, ConstParts(&bytes, 1), offset, PlainCopy);
+    const uint64_t wanted = std::min(bytes.size() - offset, TotalBytes(destination));
+    const uint64_t copied = CopyParts(destination, 0, ConstParts(&bytes, 1), offset, SafeCopy);
+    if (copied < wanted) return MakeError(Error::kBadAddress, kOwnAddress);
+    return copied;
   }
   return ReadRemote(*inbound.link.client, inbound.request_parts, inbound.request_bytes, offset,
                     destination);

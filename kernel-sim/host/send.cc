@@ -13,6 +13,7 @@
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/ticks.h"
 #include "kernel-sim/host/transfer.h"
+#include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
 namespace {
@@ -33,8 +34,8 @@ absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
   PARLEY_ENTER();
   Sending send{.thread = current(), .arguments = arguments};
   if (absl::Status begun = BeginSend(send, connection); !begun.ok()) return begun;
-  Submit(send);
-  const absl::Status ended = AwaitReply(send);
+  absl::Status ended = Submit(send);
+  if (ended.ok()) ended = AwaitReply(send);
   SendResult result;
   absl::Status answer = ended.ok() ? TakeAnswer(send, result) : ended;
   EndSend(send);
@@ -113,7 +114,8 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
 
 // -- (2)
 
-void Process::Submit(Sending& send) {
+// kBadAddress: nothing was sent.
+absl::Status Process::Submit(Sending& send) {
   Slot& slot = send.slot();
   const SendArguments& arguments = send.arguments;
   slot.request_bytes = static_cast<uint32_t>(send.request_bytes);
@@ -130,9 +132,12 @@ void Process::Submit(Sending& send) {
   slot.reply_parts = {reinterpret_cast<uintptr_t>(arguments.reply.data()), arguments.reply.size()};
   if (send.request_bytes <= kInlineBytes) {
     const MutableBytes room(slot.bytes.data(), kInlineBytes);
-    CopyParts(MutableParts(&room, 1), 0, arguments.request, 0, PlainCopy);
+    if (CopyParts(MutableParts(&room, 1), 0, arguments.request, 0, SafeCopy) < send.request_bytes) {
+      return Refuse(Error::kBadAddress);
+    }
   }
   if (host::Submit(slot)) RingOut(*send.out.link->bell, send.out.bit(), 0);
+  return absl::OkStatus();
 }
 
 // -- (3)
@@ -242,7 +247,9 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
     const uint64_t moved = std::min<uint64_t>(reply_bytes, send.reply_room);
     if (moved <= kInlineBytes) {
       const ConstBytes reply(slot.bytes.data(), moved);
-      CopyParts(send.arguments.reply, 0, ConstParts(&reply, 1), 0, PlainCopy);
+      if (CopyParts(send.arguments.reply, 0, ConstParts(&reply, 1), 0, SafeCopy) < moved) {
+        return Refuse(Error::kBadAddress);
+      }
     }
     result.reply_bytes = reply_bytes;
     return absl::OkStatus();

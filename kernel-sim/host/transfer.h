@@ -2,19 +2,11 @@
 #ifndef PARLEY_KERNEL_SIM_HOST_TRANSFER_H_
 #define PARLEY_KERNEL_SIM_HOST_TRANSFER_H_
 
-#include <cstring>
-
 #include "absl/status/statusor.h"
 #include "kernel-sim/core/bytes.h"
 #include "kernel-sim/host/objects.h"
 
 namespace parley::host {
-
-// For CopyParts.
-inline bool PlainCopy(std::byte* to, const std::byte* from, uint64_t size) {
-  std::memcpy(to, from, size);
-  return true;
-}
 
 // Copies from, or to, what `parts` says of the far process's memory, skipping its first `offset` of
 // `bytes`. Returns the bytes moved, short past the end. kBadAddress: the far process offered what

@@ -1,4 +1,4 @@
-// Memory faults: copies that fail instead of crashing, and what happens when a simulated process
+// Memory faults: what happens when a simulated process
 // touches memory that it must not (a guard page, a read-only grant, a revoked region, any wild
 // address).
 //
@@ -13,12 +13,10 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernel-sim/safe_copy.h"
 #include "kernel-sim/sim/fiber.h"
 
 namespace parley::sim {
-
-// memcpy that returns false, with part of `to` written, where an address faults (L5).
-bool SafeCopy(void* to, const void* from, size_t bytes);
 
 // What a simulation does about faults. Called in signal context, of a synchronous fault: may use
 // the kernel's data, which is consistent then, but may allocate: the fault is in program code, not

@@ -185,7 +185,7 @@ TEST_CASE("P4 a queued client boosts every thread of a pool that serves the chan
                  },
              .scheduling = {.priority = 200}},
             Caller("one", 20, Ms(1)),
-            Caller("two", 21, Ms(2)),
+            Caller("two", 30, Ms(2)),
             Caller("high", 90, Ms(3))});
 }
 
@@ -298,6 +298,7 @@ TEST_CASE(
                                                   .budget = Ms(2),
                                                   .period = Ms(10),
                                                   .low_priority = 10};
+                   self.Sleep(Start()).IgnoreError();
                    ipc::Thread thread =
                        self.Spawn({.scheduling = sporadic}, [&] { self.Compute(Ms(5)); }).value();
                    ipc::Thread hog = self.Spawn(At(20), [&] { self.Compute(Ms(30)); }).value();
