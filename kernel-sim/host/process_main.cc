@@ -66,7 +66,11 @@ absl::Status Process::Join() {
   if (absl::Status started = PrepareAgent(); !started.ok()) return started;
   const Scheduling scheduling = FromWire(joined->scheduling);
   main_priority_ = scheduling.priority;
-  real_time_ = SetLinuxPriority(0, scheduling.policy, LinuxPriority(scheduling.priority));
+  // What the agent needs is what tells. Where it is not permitted, all run as others do: the queues
+  // keep their order (P1), and Linux shares its CPUs out.
+  real_time_ = SetLinuxPriority(0, Policy::kFifo, kAgentLinuxPriority);
+  const sched_param ordinary = {};
+  if (!real_time_) sched_setscheduler(0, SCHED_OTHER, &ordinary);
   HostThread& main = *MakeThread(scheduling, "main");
   main.named = true;
   BecomeThread(main);
