@@ -10,8 +10,8 @@
 
 namespace parley_tool {
 
-// On the host kernel: as real processes, in real time. Errors are of the manifest: an unknown program,
-// an option out of range. One line, with the manifest's path.
+// On the host kernel: as real processes, in real time. Errors are of the manifest: an unknown
+// program, an option out of range. One line, with the manifest's path.
 absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest);
 // On the simulated kernel.
 absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,

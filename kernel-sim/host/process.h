@@ -140,7 +140,7 @@ class Process final : public Kernel {
   // -- Waiting for something inside the process (process.cc). All with the lock held.
   // Sleeps until Grant, the deadline or a cancel, and returns what it got.
   absl::Status Block(HostThread& thread, ThreadState state, uint32_t blocked_on,
-                     int64_t deadline_ns);
+                     int64_t deadline_ns) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // lets go of it
   void Grant(HostThread& thread, absl::Status status);
   void Nudge(HostThread& thread);
   bool TakeCancel(HostThread& thread) { return thread.cancel_pending.exchange(false); }
@@ -251,7 +251,8 @@ class Process final : public Kernel {
   Inbound* Announce(HostThread& server, ReceiveResult& result);
   void Serve(HostThread& server, HostChannel& channel);
   static void ShowServes(HostThread& server);
-  absl::Status WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns);
+  absl::Status WaitToReceive(HostThread& server, HostChannel& channel,
+                             int64_t deadline_ns) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // as Block
   static bool CloseDoors(HostChannel& channel);
   static void OpenDoors(HostChannel& channel);
 
