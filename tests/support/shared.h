@@ -1,32 +1,50 @@
-// What a test and the processes of its world share, on every kernel: values in memory that survives
-// a fork, and the number of checks that have failed anywhere.
+// What a test and the processes of its world share, on every kernel: memory that is made before the
+// run and survives the fork of each process, whatever user it then runs as.
+//
+// A test makes these as locals and its programs capture them by reference; every other local that a
+// program captures is, on the host kernel, a copy of its own.
 #ifndef PARLEY_TESTS_SUPPORT_SHARED_H_
 #define PARLEY_TESTS_SUPPORT_SHARED_H_
 
 #include <sys/mman.h>
 
+#include <array>
 #include <atomic>
-#include <cstdint>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <string>
 
 namespace tests {
 
-// A T in memory that processes forked from this one share with it. Copies are the same value: a
-// program captures it by value or by reference.
+// A T in memory that processes forked from this one share with it.
+template <typename T>
+class InSharedMemory {
+ public:
+  InSharedMemory() {
+    void* memory = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        /*fd=*/-1, /*offset=*/0);
+    if (memory == MAP_FAILED) std::abort();
+    value_ = new (memory) T();
+  }
+  InSharedMemory(const InSharedMemory&) = delete;
+  InSharedMemory& operator=(const InSharedMemory&) = delete;
+  ~InSharedMemory() { munmap(value_, sizeof(T)); }
+
+  T* operator->() const { return value_; }
+  T& operator*() const { return *value_; }
+
+ private:
+  T* value_;
+};
+
+// A flag or a number, each access atomic.
 template <typename T>
 class Shared {
  public:
-  Shared() : Shared(T{}) {}
-  explicit Shared(T value) {
-    void* memory = mmap(nullptr, sizeof(std::atomic<T>), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) std::abort();
-    value_ = new (memory) std::atomic<T>(value);
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  ~Shared() { munmap(value_, sizeof(std::atomic<T>)); }
+  static_assert(std::atomic<T>::is_always_lock_free, "a lock would be each process's own");
+
+  explicit Shared(T value = T{}) { *value_ = value; }
 
   operator T() const { return value_->load(); }
   T operator=(T value) {
@@ -34,31 +52,32 @@ class Shared {
     return value;
   }
   T operator++() { return value_->fetch_add(1) + 1; }
-  T operator++(int) { return value_->fetch_add(1); }
-  T operator+=(T more) { return value_->fetch_add(more) + more; }
 
  private:
-  std::atomic<T>* value_;
+  InSharedMemory<std::atomic<T>> value_;
 };
 
-// Up to kMax values, appended from any process, in their order.
-template <typename T, size_t kMax = 256>
-class SharedList {
+// Letters in the order in which they were added, by any thread of any process; 256 at most. To be
+// read when those who add have been waited for.
+class SharedText {
  public:
-  void Append(T value) {
-    const size_t at = used_++;
-    if (at < kMax) values_[at] = value;
+  void Add(char letter) {
+    const size_t at = text_->used.fetch_add(1);
+    if (at < text_->letters.size()) text_->letters[at] = letter;
   }
-  size_t size() const { return used_; }
-  T operator[](size_t at) const { return values_[at]; }
+  std::string text() const {
+    const size_t used = text_->used.load();
+    return used <= text_->letters.size() ? std::string(text_->letters.data(), used)
+                                         : std::string("more than it can hold");
+  }
 
  private:
-  Shared<size_t> used_;
-  Shared<T> values_[kMax];
+  struct Text {
+    std::atomic<size_t> used = 0;
+    std::array<char, 256> letters = {};
+  };
+  InSharedMemory<Text> text_;
 };
-
-// Checks that have failed in this process and those forked from it since the test program began.
-uint64_t FailedChecks();
 
 }  // namespace tests
 

@@ -1,27 +1,24 @@
 // Runs programs on a kernel, for tests: the name server is added, problems fail the test unless
 // expected.
 //
-// The kernel is the simulated one, or with PARLEY_TEST_KERNEL=host in the environment the host's:
-// then every process is a real one, forked from the test, so what a program shares with the test or
-// with other programs has to be tests::Shared.
+// On the host kernel every process is a real one, forked from the test: see shared.h for what it
+// shares with the test, child_checks.h for its checks.
 #ifndef PARLEY_TESTS_SUPPORT_WORLD_H_
 #define PARLEY_TESTS_SUPPORT_WORLD_H_
 
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ipc/world.h"
 #include "libipc/machine.h"
-#include "tests/support/shared.h"
+#include "tests/support/child_checks.h"
 
 namespace tests {
-
-// No test takes as long; one that hangs is ended, and fails.
-inline constexpr int64_t kHostLimitNs = 5'000'000'000;
 
 inline bool OnHost() {
   const char* kernel = std::getenv("PARLEY_TEST_KERNEL");
@@ -50,17 +47,16 @@ struct Actor {
   bool service = false;  // the run does not wait for it
   ipc::Scheduling scheduling = {};
   int ceiling = 255;
-  uint32_t uid = 0, gid = 0;
+  // Default: root's on the simulated kernel, else those of the test program.
+  std::optional<uint32_t> uid = {}, gid = {};
   bool only_program = false;  // not started: for Process::Start
   std::vector<std::string> arguments = {};
 };
 
 inline parley::RunReport RunAny(const std::vector<Actor>& actors,
-                                const parley::SimulationOptions& options = {}) {
+                                const ipc::KernelChoice& kernel = {}) {
   ipc::ProgramTable programs = {{"nameserver", ipc::RunNameServer}};
   for (const Actor& actor : actors) programs.push_back({actor.name, actor.main});
-  ipc::KernelChoice kernel = options;
-  if (OnHost()) kernel = parley::HostOptions{.cpus = options.cpus, .limit_ns = kHostLimitNs};
   auto machine = ipc::MakeMachine(kernel, programs);
   REQUIRE_MESSAGE(machine.ok(), machine.status().ToString());
   parley::InitialProcess names;
@@ -87,16 +83,17 @@ inline parley::RunReport RunAny(const std::vector<Actor>& actors,
     const absl::Status added = (*machine)->Add(process);
     REQUIRE_MESSAGE(added.ok(), added.ToString());
   }
-  const uint64_t failures_before = FailedChecks();
+  const uint64_t failed_before = ChecksFailedInChildren();
   parley::RunReport report = (*machine)->Run();
-  if (OnHost()) CHECK_MESSAGE(FailedChecks() == failures_before, "checks failed in processes");
+  const uint64_t failed = ChecksFailedInChildren() - failed_before;
+  if (failed > 0) FAIL_CHECK(failed << " checks failed in processes of the world");
   return report;
 }
 
 // As RunAny, and every process that is no service must return 0, without any problem.
 inline parley::RunReport RunWorld(const std::vector<Actor>& actors,
-                                  const parley::SimulationOptions& options = {}) {
-  parley::RunReport report = RunAny(actors, options);
+                                  const ipc::KernelChoice& kernel = {}) {
+  parley::RunReport report = RunAny(actors, kernel);
   for (const std::string& problem : report.problems) FAIL_CHECK(problem);
   CHECK_FALSE(report.timed_out);
   for (const parley::ProcessReport& process : report.processes) {
