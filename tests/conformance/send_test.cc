@@ -1,13 +1,17 @@
 // Conformance: send, receive, reply (S1 to S9). Written against libipc only.
-#include <numeric>
+#include <optional>
 
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
-using tests::Ms;
-using tests::RunWorld;
-using tests::Us;
+using tests::Shared;
+using tests::SharedText;
+using tests::conformance::LacksOtherUsers;
+using tests::conformance::LetBlock;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 struct Ping {
   static constexpr ipc::MessageType kType{.code = 1, .version = 1};
@@ -27,28 +31,32 @@ int32_t ValueOf(ipc::Message& message) {
   return ping.ok() ? ping->value : -1;
 }
 
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
-
 TEST_CASE(
     "S1 a client that sends first waits in SEND, one that sends second goes straight to REPLY") {
   RunWorld({{.name = "server",
              .main =
                  [](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
-                   self.Sleep(Ms(1)).IgnoreError();  // the first client is queued by now
-                   for (int i = 0; i < 2; ++i) {
-                     ipc::Received received = channel.Receive().value();
+                   // What a receive finds that does not wait has waited in SEND.
+                   std::optional<ipc::Received> first;
+                   CHECK(WaitUntil(self, [&] {
+                     auto found = channel.Receive(ipc::Deadline::Poll());
+                     if (found.ok()) first = *std::move(found);
+                     return found.ok();
+                   }));
+                   auto answer = [](ipc::Received received) {
                      const int32_t value = ValueOf(*received.message());
                      CHECK(received.message()->Reply(Pong{value + 1}).ok());
                      CHECK_FALSE(received.message()->open());
-                   }
+                   };
+                   answer(*std::move(first));
+                   answer(channel.Receive().value());
                    return 0;
                  }},
             {.name = "client", .main = [](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                CHECK(server.Call<Pong>(Ping{1})->value == 2);
+               LetBlock(self);  // the server, in its receive
                CHECK(server.Call<Pong>(Ping{5})->value == 6);
                return 0;
              }}});
@@ -127,31 +135,37 @@ TEST_CASE("S3 more than 1 GiB and more than 1024 parts are invalid arguments") {
 }
 
 TEST_CASE("S4 messages are kept, moved to another thread and answered in any order") {
+  Shared<int> answered;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
                    std::vector<ipc::Message> kept;
                    for (int i = 0; i < 3; ++i)
                      kept.push_back(std::move(*channel.Receive().value().message()));
-                   ipc::Thread other = self.Spawn({.name = "other"},
-                                                  [&] {
-                                                    for (size_t i = kept.size(); i-- > 0;) {
-                                                      const int32_t value = ValueOf(kept[i]);
-                                                      CHECK(kept[i].Reply(Pong{value * 10}).ok());
-                                                    }
-                                                  })
-                                           .value();
+                   auto answer_backwards = [&] {
+                     for (int i = 2; i >= 0; --i) {
+                       ipc::Message& message = kept[static_cast<size_t>(i)];
+                       const int32_t value = ValueOf(message);
+                       CHECK(message.Reply(Pong{value * 10}).ok());
+                       // That client goes on, while those before it are still blocked.
+                       CHECK(WaitUntil(self, [&] { return answered == 3 - i; }));
+                     }
+                   };
+                   ipc::Thread other = self.Spawn({.name = "other"}, answer_backwards).value();
                    CHECK(other.Join().ok());
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                std::vector<ipc::Thread> threads;
                for (int32_t i = 1; i <= 3; ++i) {
-                 threads.push_back(
-                     self.Spawn({}, [&, i] { CHECK(server.Call<Pong>(Ping{i})->value == i * 10); })
-                         .value());
+                 threads.push_back(self.Spawn({},
+                                              [&, i] {
+                                                CHECK(server.Call<Pong>(Ping{i})->value == i * 10);
+                                                ++answered;
+                                              })
+                                       .value());
                }
                for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
                return 0;
@@ -178,22 +192,29 @@ TEST_CASE("S4 a message dropped without a reply answers kNotReplied") {
 }
 
 TEST_CASE("S4 a handle whose client has gone never reaches that client's later request") {
+  Shared<bool> received;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
                    ipc::Received stale = channel.Receive().value();
+                   received = true;
                    ipc::Received fresh = channel.Receive().value();
                    CHECK(ipc::ErrorOf(stale.message()->Reply(Pong{13})) ==
                          ipc::Error::kMessageGone);
                    CHECK(fresh.message()->Reply(Pong{7}).ok());
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
-               CHECK_FALSE(server.Call<Pong>(Ping{}, {.deadline = Ms(1)}).ok());
-               CHECK(server.Call<Pong>(Ping{})->value == 7);
-               return 0;
+               auto call_twice = [&] {
+                 CHECK(ipc::ErrorOf(server.Call<Pong>(Ping{}).status()) == ipc::Error::kCancelled);
+                 CHECK(server.Call<Pong>(Ping{})->value == 7);
+               };
+               ipc::Thread caller = self.Spawn({}, call_twice).value();
+               CHECK(WaitUntil(self, received));
+               CHECK(caller.Cancel().ok());
+               return caller.Join().ok() ? 0 : 1;
              }}});
 }
 
@@ -228,6 +249,7 @@ TEST_CASE(
 }
 
 TEST_CASE("S6 a message says who sent it, as the kernel vouches for it") {
+  if (LacksOtherUsers()) return;
   RunWorld(
       {{.name = "server",
         .main =
@@ -253,30 +275,32 @@ TEST_CASE("S6 a message says who sent it, as the kernel vouches for it") {
 
 TEST_CASE(
     "S7 of several waiting threads the longest-waiting of the highest priority receives first") {
+  Shared<bool> all_wait;
   RunWorld(
       {{.name = "server",
         .main =
-            [](ipc::Process& self) {
+            [&](ipc::Process& self) {
               ipc::Channel channel = self.Attach("/s").value();
-              std::string order;
+              SharedText order;
               std::vector<ipc::Thread> threads;
               for (auto [name, priority] : {std::pair{'a', 20}, {'b', 30}, {'c', 30}, {'d', 20}}) {
                 threads.push_back(self.Spawn({.scheduling = ipc::Scheduling{.priority = priority}},
                                              [&, name = name] {
                                                ipc::Received received = channel.Receive().value();
-                                               order += name;
+                                               order.Add(name);
                                                received.message()->Reply().IgnoreError();
                                              })
                                       .value());
-                self.Sleep(Us(10)).IgnoreError();
+                LetBlock(self);
               }
+              all_wait = true;
               for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
-              CHECK(order == "bcad");
+              CHECK(order.text() == "bcad");
               return 0;
             }},
-       {.name = "client", .main = [](ipc::Process& self) {
+       {.name = "client", .main = [&](ipc::Process& self) {
           ipc::Connection server = OpenSoon(self, "/s");
-          self.Sleep(Ms(5)).IgnoreError();
+          CHECK(WaitUntil(self, all_wait));
           for (int i = 0; i < 4; ++i) CHECK(server.Send({}, {}).ok());
           return 0;
         }}});

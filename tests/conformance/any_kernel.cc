@@ -1,0 +1,86 @@
+// Which kernel, and what it lacks.
+#include "tests/conformance/any_kernel.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace tests::conformance {
+namespace {
+
+// A world that hangs is ended, and fails its test.
+constexpr int64_t kHostLimitNs = 30'000'000'000;
+
+bool HostIsPicked() {
+  const char* picked = std::getenv("PARLEY_TEST_KERNEL");
+  const std::string_view kernel = picked == nullptr ? "sim" : picked;
+  if (kernel == "sim") return false;
+  if (kernel == "host") return true;
+  std::fprintf(stderr, "PARLEY_TEST_KERNEL is '%s'; it can be sim or host\n", picked);
+  std::exit(2);
+}
+
+ipc::KernelChoice Kernel(const Needs& needs) {
+  if (!OnHost()) return parley::SimulationOptions();
+  return parley::HostOptions{.cpus = needs.one_cpu ? 1 : 0, .limit_ns = kHostLimitNs};
+}
+
+bool CanRunRealTime() {
+  const int policy_before = sched_getscheduler(0);
+  sched_param before = {};
+  sched_getparam(0, &before);
+  const sched_param parameter = {sched_get_priority_max(SCHED_FIFO)};
+  if (sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) return false;
+  sched_setscheduler(0, policy_before, &before);
+  return true;
+}
+
+}  // namespace
+
+bool OnHost() {
+  static const bool on_host = HostIsPicked();
+  return on_host;
+}
+
+parley::RunReport RunAny(const std::vector<Actor>& actors, const Needs& needs) {
+  return tests::RunAny(actors, Kernel(needs));
+}
+
+parley::RunReport RunWorld(const std::vector<Actor>& actors, const Needs& needs) {
+  return tests::RunWorld(actors, Kernel(needs));
+}
+
+bool OnSimulationOnly(const char* why) {
+  if (OnHost()) MESSAGE("not on the host kernel: ", std::string(why));
+  return OnHost();
+}
+
+bool LacksRealTime() {
+  if (!OnHost() || CanRunRealTime()) return false;
+  MESSAGE("not run: this user may not use SCHED_FIFO");
+  return true;
+}
+
+bool LacksOtherUsers() {
+  if (!OnHost() || geteuid() == 0) return false;
+  MESSAGE("not run: only root starts processes as other users");
+  return true;
+}
+
+bool WaitUntil(ipc::Process& self, const std::function<bool()>& fact) {
+  const absl::Time end = self.Now() + kSoon;
+  while (!fact()) {
+    if (self.Now() >= end || !self.Sleep(absl::Milliseconds(1)).ok()) return false;
+  }
+  return true;
+}
+
+absl::Duration Margin() { return absl::Milliseconds(OnHost() ? 20 : 1); }
+
+void LetBlock(ipc::Process& self) { CHECK(self.Sleep(Margin()).ok()); }
+
+}  // namespace tests::conformance
