@@ -1,18 +1,19 @@
 // Conformance: deadlines and unblocking (D1 to D5).
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
-using tests::InTime;
-using tests::Ms;
-using tests::RunWorld;
-using tests::Us;
-
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
+using tests::Shared;
+using tests::conformance::InTime;
+using tests::conformance::kSoon;
+using tests::conformance::LetBlock;
+using tests::conformance::LongEnoughToBeReceived;
+using tests::conformance::Margin;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 TEST_CASE("D1 a deadline in the past means only if it need not block") {
   RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
@@ -25,54 +26,61 @@ TEST_CASE("D1 a deadline in the past means only if it need not block") {
                    ErrorOf(to.Send({}, {}, {.deadline = self.Now() - absl::Seconds(1)}).status()) ==
                    Error::kDeadlineBeforeReceive);
                const absl::Time before = self.Now();
-               CHECK(ErrorOf(channel.Receive(Ms(3)).status()) == Error::kDeadline);
-               CHECK(self.Now() - before >= Ms(3));
+               CHECK(ErrorOf(channel.Receive(Margin()).status()) == Error::kDeadline);
+               CHECK(self.Now() - before >= Margin());
                return 0;
              }}});
 }
 
 TEST_CASE("D2 a SEND-blocked client leaves at its deadline and its message is never received") {
+  Shared<bool> left;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
-                   self.Sleep(Ms(5)).IgnoreError();
-                   CHECK(ErrorOf(channel.Receive(Ms(5)).status()) == Error::kDeadline);
+                   CHECK(WaitUntil(self, left));
+                   CHECK(ErrorOf(channel.Receive(Margin()).status()) == Error::kDeadline);
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
-               const absl::Time deadline = self.Now() + Ms(1);
+               const absl::Time deadline = self.Now() + Margin();
                CHECK(ErrorOf(server.Send({}, {}, {.deadline = deadline}).status()) ==
                      Error::kDeadlineBeforeReceive);
-               CHECK(InTime(self.Now() - deadline, Us(10)));
+               CHECK(self.Now() >= deadline);
+               CHECK(InTime(self.Now() - deadline, absl::Microseconds(10)));
+               left = true;
                return 0;
              }}});
 }
 
 TEST_CASE(
     "D3 without kUnblockPulse a REPLY-blocked client leaves at once and the handle goes dead") {
+  Shared<bool> left;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
                    ipc::Received received = channel.Receive().value();
-                   self.Sleep(Ms(5)).IgnoreError();
+                   CHECK(WaitUntil(self, left));
                    CHECK(ErrorOf(received.message()->Reply()) == Error::kMessageGone);
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
-               CHECK(ErrorOf(server.Send({}, {}, {.deadline = Ms(1)}).status()) ==
-                     Error::kDeadlineAfterReceive);
+               CHECK(
+                   ErrorOf(server.Send({}, {}, {.deadline = LongEnoughToBeReceived()}).status()) ==
+                   Error::kDeadlineAfterReceive);
+               left = true;
                return 0;
              }}});
 }
 
 TEST_CASE("D3 with kUnblockPulse the server is told and the client stays until it answers") {
+  Shared<bool> left;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s", {.unblock_pulse = true}).value();
                    ipc::Received received = channel.Receive().value();
                    ipc::Message& message = *received.message();
@@ -81,34 +89,40 @@ TEST_CASE("D3 with kUnblockPulse the server is told and the client stays until i
                    CHECK(pulse.pulse()->value == message.id());
                    CHECK(message.Refresh().ok());
                    CHECK(message.info().unblock_requested);
-                   self.Sleep(Ms(5)).IgnoreError();
+                   LetBlock(self);
+                   CHECK_FALSE(left);
                    CHECK(message.Reply(ipc::BytesOfText("late")).value() == 4);
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                std::array<char, 4> reply = {};
-               CHECK(server.Send({}, ipc::MutableBytesOf(reply), {.deadline = Ms(1)}).value() == 4);
+               const ipc::CallOptions patient{.deadline = LongEnoughToBeReceived(), .grace = kSoon};
+               CHECK(server.Send({}, ipc::MutableBytesOf(reply), patient).value() == 4);
+               left = true;
                return 0;
              }}});
 }
 
 TEST_CASE("D3 a client's grace period bounds how long it stays") {
+  Shared<bool> left;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s", {.unblock_pulse = true}).value();
                    ipc::Received received = channel.Receive().value();
-                   self.Sleep(Ms(50)).IgnoreError();
+                   CHECK(WaitUntil(self, left));
                    return ErrorOf(received.message()->Reply()) == Error::kMessageGone ? 0 : 1;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
-               const absl::Time begin = self.Now();
-               CHECK(ErrorOf(server.Send({}, {}, {.deadline = Ms(1), .grace = Ms(2)}).status()) ==
+               const absl::Time deadline = self.Now() + LongEnoughToBeReceived();
+               const ipc::CallOptions impatient{.deadline = deadline, .grace = 2 * Margin()};
+               CHECK(ErrorOf(server.Send({}, {}, impatient).status()) ==
                      Error::kDeadlineAfterReceive);
-               CHECK(self.Now() - begin >= Ms(3));
-               CHECK(InTime(self.Now() - begin, Ms(4)));
+               CHECK(self.Now() - deadline >= 2 * Margin());
+               CHECK(InTime(self.Now() - deadline, 3 * Margin()));
+               left = true;
                return 0;
              }}});
 }
@@ -119,25 +133,33 @@ TEST_CASE("D4 a reply that overtakes its queued unblock pulse removes it") {
                  [](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s", {.unblock_pulse = true}).value();
                    ipc::Received received = channel.Receive().value();
-                   self.Sleep(Ms(5)).IgnoreError();  // the pulse is queued by now
-                   CHECK(received.message()->Reply().ok());
-                   CHECK(ErrorOf(channel.Receive(Ms(5)).status()) == Error::kDeadline);
+                   ipc::Message& message = *received.message();
+                   CHECK(WaitUntil(self, [&] {
+                     return message.Refresh().ok() && message.info().unblock_requested;
+                   }));
+                   LetBlock(self);  // its pulse is queued by now
+                   CHECK(message.Reply().ok());
+                   CHECK(ErrorOf(channel.Receive(5 * Margin()).status()) == Error::kDeadline);
                    return 0;
                  }},
             {.name = "client", .main = [](ipc::Process& self) {
-               return OpenSoon(self, "/s").Send({}, {}, {.deadline = Ms(1)}).ok() ? 0 : 1;
+               const ipc::CallOptions patient{.deadline = LongEnoughToBeReceived(), .grace = kSoon};
+               return OpenSoon(self, "/s").Send({}, {}, patient).ok() ? 0 : 1;
              }}});
 }
 
 TEST_CASE("D5 kill of a client never waits for a server") {
+  Shared<bool> received, ended;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s", {.unblock_pulse = true}).value();
-                   ipc::Received received = channel.Receive().value();
+                   ipc::Received request = channel.Receive().value();
+                   received = true;
+                   CHECK(WaitUntil(self, ended));  // does nothing for the client until then
                    ipc::Received pulse = channel.Receive().value();
                    CHECK(pulse.pulse()->code == ipc::Pulse::kUnblock);
-                   CHECK(ErrorOf(received.message()->Reply()) == Error::kMessageGone);
+                   CHECK(ErrorOf(request.message()->Reply()) == Error::kMessageGone);
                    return 0;
                  }},
             {.name = "victim",
@@ -147,13 +169,14 @@ TEST_CASE("D5 kill of a client never waits for a server") {
                    return 1;
                  },
              .only_program = true},
-            {.name = "parent", .main = [](ipc::Process& self) {
+            {.name = "parent", .main = [&](ipc::Process& self) {
                ipc::Child child = self.Start("victim").value();
-               self.Sleep(Ms(1)).IgnoreError();
+               CHECK(WaitUntil(self, received));
                const absl::Time begin = self.Now();
                CHECK(child.Kill().ok());
                CHECK(child.Wait()->kind == ipc::ExitStatus::Kind::kKilled);
-               CHECK(InTime(self.Now() - begin, Ms(1)));
+               CHECK(InTime(self.Now() - begin, absl::Milliseconds(1)));
+               ended = true;
                return 0;
              }}});
 }
@@ -161,22 +184,19 @@ TEST_CASE("D5 kill of a client never waits for a server") {
 TEST_CASE("D5 cancel of a thread counts as its deadline, now or at its next blocking call") {
   RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
                ipc::Channel channel = self.CreateChannel("own").value();
-               ipc::Thread blocked =
-                   self.Spawn(
-                           {},
-                           [&] { CHECK(ErrorOf(channel.Receive().status()) == Error::kCancelled); })
-                       .value();
-               self.Sleep(Ms(1)).IgnoreError();
+               auto receive = [&] {
+                 CHECK(ErrorOf(channel.Receive().status()) == Error::kCancelled);
+               };
+               ipc::Thread blocked = self.Spawn({}, receive).value();
+               LetBlock(self);
                CHECK(blocked.Cancel().ok());
                CHECK(blocked.Join().ok());
-               ipc::Thread busy =
-                   self.Spawn({},
-                              [&] {
-                                self.Compute(Ms(5));
-                                CHECK(ErrorOf(self.Sleep(absl::Seconds(1))) == Error::kCancelled);
-                                CHECK(self.Sleep(Ms(1)).ok());  // once
-                              })
-                       .value();
+               auto work = [&] {
+                 self.Compute(5 * Margin());
+                 CHECK(ErrorOf(self.Sleep(kSoon)) == Error::kCancelled);
+                 CHECK(self.Sleep(absl::Milliseconds(1)).ok());  // once
+               };
+               ipc::Thread busy = self.Spawn({}, work).value();
                CHECK(busy.Cancel().ok());
                CHECK(busy.Join().ok());
                return 0;
