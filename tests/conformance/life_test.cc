@@ -2,54 +2,54 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
-using tests::InTime;
-using tests::Ms;
-using tests::RunAny;
-using tests::RunWorld;
-using tests::Start;
-
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
-
-// Receives one message, keeps it unanswered, and waits for its end.
-int Keeper(ipc::Process& self) {
-  ipc::Channel channel = self.Attach("/s").value();
-  ipc::Received kept = channel.Receive().value();
-  self.Sleep(absl::InfiniteDuration()).IgnoreError();
-  return 1;
-}
+using tests::Shared;
+using tests::conformance::InTime;
+using tests::conformance::kSoon;
+using tests::conformance::LetBlock;
+using tests::conformance::OnSimulationOnly;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunAny;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 TEST_CASE(
     "L1 when a server dies every blocked client wakes, and knows whether its request may have "
     "run") {
-  RunWorld({{.name = "keeper", .main = Keeper, .only_program = true},
-            {.name = "parent", .main = [](ipc::Process& self) {
+  Shared<bool> received;
+  RunWorld({{.name = "keeper",
+             .main =
+                 [&](ipc::Process& self) {
+                   ipc::Channel channel = self.Attach("/s").value();
+                   ipc::Received kept = channel.Receive().value();
+                   received = true;
+                   self.Sleep(absl::InfiniteDuration()).IgnoreError();
+                   return 1;
+                 },
+             .only_program = true},
+            {.name = "parent", .main = [&](ipc::Process& self) {
                ipc::Child server = self.Start("keeper").value();
                ipc::Connection to = OpenSoon(self, "/s");
                absl::Time killed;
                auto client = [&](Error expected) {
-                 return self
-                     .Spawn({},
-                            [&, expected] {
-                              CHECK(ErrorOf(to.Send({}, {}).status()) == expected);
-                              CHECK(InTime(self.Now() - killed, Ms(10)));
-                            })
-                     .value();
+                 auto send = [&, expected] {
+                   CHECK(ErrorOf(to.Send({}, {}).status()) == expected);
+                   CHECK(InTime(self.Now() - killed, absl::Milliseconds(10)));
+                 };
+                 return self.Spawn({}, send).value();
                };
-               ipc::Thread received = client(Error::kServerDiedAfterReceive);
-               self.Sleep(Ms(1)).IgnoreError();
+               ipc::Thread first = client(Error::kServerDiedAfterReceive);
+               CHECK(WaitUntil(self, received));
                ipc::Thread queued = client(Error::kServerDiedBeforeReceive);
-               self.Sleep(Ms(1)).IgnoreError();
+               LetBlock(self);
                killed = self.Now();
                CHECK(server.Kill().ok());
-               CHECK(received.Join().ok());
+               CHECK(first.Join().ok());
                CHECK(queued.Join().ok());
                CHECK(ErrorOf(to.Send({}, {}).status()) == Error::kNoSuchChannel);
                return 0;
@@ -57,25 +57,27 @@ TEST_CASE(
 }
 
 TEST_CASE("L1 a connection that asked for it gets a death pulse when the channel is destroyed") {
+  Shared<bool> connected, told;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    {
                      ipc::Channel channel = self.Attach("/s").value();
-                     self.Sleep(Ms(2)).IgnoreError();
+                     CHECK(WaitUntil(self, connected));
                    }
-                   self.Sleep(Ms(5)).IgnoreError();
+                   CHECK(WaitUntil(self, told));  // lives on
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Channel deaths = self.CreateChannel("deaths").value();
                ipc::Connection server =
-                   self.Open("/s", {.deadline = absl::Seconds(1), .death = &deaths, .cookie = 1234})
-                       .value();
-               ipc::Received received = deaths.Receive(Ms(4)).value();
+                   self.Open("/s", {.deadline = kSoon, .death = &deaths, .cookie = 1234}).value();
+               connected = true;
+               ipc::Received received = deaths.Receive(kSoon).value();
                CHECK(received.pulse()->code == ipc::Pulse::kDeath);
                CHECK(received.pulse()->value == 1234);
                CHECK(ErrorOf(server.SendPulse(1, 1, 1)) == Error::kNoSuchChannel);
+               told = true;
                return 0;
              }}});
 }
@@ -83,15 +85,20 @@ TEST_CASE("L1 a connection that asked for it gets a death pulse when the channel
 TEST_CASE(
     "L2 when a client dies its queued messages vanish, its received ones turn dead, its pulses "
     "stay") {
+  Shared<bool> received, all_sent, ended;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel =
                        self.Attach("/s", {.unblock_pulse = true, .disconnect_pulse = true}).value();
-                   ipc::Received received = channel.Receive().value();
-                   const ipc::ProcessRef client = received.message()->info().sender;
-                   self.Sleep(Start() + Ms(20)).IgnoreError();
-                   CHECK(ErrorOf(received.message()->Reply()) == Error::kMessageGone);
+                   ipc::Received request = channel.Receive().value();
+                   const ipc::ProcessRef client = request.message()->info().sender;
+                   received = true;
+                   CHECK(WaitUntil(self, ended));
+                   CHECK(WaitUntil(self, [&] {
+                     return ErrorOf(request.message()->Refresh()) == Error::kMessageGone;
+                   }));
+                   CHECK(ErrorOf(request.message()->Reply()) == Error::kMessageGone);
                    CHECK(channel.Receive()->pulse()->code == 7);  // it had queued this
                    CHECK(channel.Receive()->pulse()->code == ipc::Pulse::kUnblock);
                    ipc::Received last = channel.Receive().value();
@@ -102,23 +109,29 @@ TEST_CASE(
                  }},
             {.name = "victim",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Connection server = OpenSoon(self, "/s");
                    ipc::Connection second = OpenSoon(self, "/s");
-                   ipc::Thread one =
-                       self.Spawn({}, [&] { server.Send({}, {}).IgnoreError(); }).value();
-                   self.Sleep(Ms(1)).IgnoreError();
-                   ipc::Thread two =
-                       self.Spawn({}, [&] { second.Send({}, {}).IgnoreError(); }).value();
+                   auto send = [](ipc::Connection& to) {
+                     return [&to] { to.Send({}, {}).IgnoreError(); };
+                   };
+                   ipc::Thread one = self.Spawn({}, send(server)).value();
+                   CHECK(WaitUntil(self, received));
+                   ipc::Thread two = self.Spawn({}, send(second)).value();
                    server.SendPulse(7, 0, 10).IgnoreError();
+                   LetBlock(self);
+                   all_sent = true;
                    self.Sleep(absl::InfiniteDuration()).IgnoreError();
                    return 1;
                  },
              .only_program = true},
-            {.name = "parent", .main = [](ipc::Process& self) {
+            {.name = "parent", .main = [&](ipc::Process& self) {
                ipc::Child victim = self.Start("victim").value();
-               self.Sleep(Ms(10)).IgnoreError();
-               return victim.Kill().ok() ? 0 : 1;
+               CHECK(WaitUntil(self, all_sent));
+               CHECK(victim.Kill().ok());
+               CHECK(victim.Wait().ok());
+               ended = true;
+               return 0;
              }}});
 }
 
@@ -179,7 +192,7 @@ TEST_CASE("L4 a cycle that another thread could free is not refused") {
                                                    })
                                             .value();
                    CHECK_FALSE(channel.Receive(ipc::Deadline::Poll()).ok());
-                   self.Sleep(Ms(1)).IgnoreError();  // both serve it by now
+                   LetBlock(self);  // both serve it by now
                    CHECK(two.Send({}, {}).ok());
                    return second.Join().ok() ? 0 : 1;
                  }},
@@ -193,7 +206,7 @@ TEST_CASE("L4 a cycle that another thread could free is not refused") {
 }
 
 TEST_CASE("L4 a circle through thread pools is reported, by name, though the run goes on") {
-  if (tests::OnlySimulated("a run's report; the host shows it in parley ps")) return;
+  if (OnSimulationOnly("it ends a run's report, which the host cannot take at one instant")) return;
   // Both threads of each pool call the other pool; nobody is left to receive.
   auto pool = [](const char* own, const char* other) {
     return [own, other](ipc::Process& self) {
@@ -201,7 +214,7 @@ TEST_CASE("L4 a circle through thread pools is reported, by name, though the run
       ipc::Connection to = OpenSoon(self, other);
       auto serve = [&] {
         CHECK_FALSE(channel.Receive(ipc::Deadline::Poll()).ok());
-        self.Sleep(Ms(1)).IgnoreError();  // all four serve by now
+        self.Sleep(absl::Milliseconds(1)).IgnoreError();  // all four serve by now
         to.Send({}, {}).IgnoreError();
       };
       ipc::Thread second = self.Spawn({}, serve).value();
@@ -258,8 +271,10 @@ TEST_CASE("L5 a program that throws, or touches what is not its own, ends alone"
                      volatile uintptr_t address = 64;
                      return *reinterpret_cast<volatile int*>(address);
                    }},
-              {.name = "bystander",
-               .main = [](ipc::Process& self) { return self.Sleep(Ms(1)).ok() ? 0 : 1; }}});
+              {.name = "bystander", .main = [](ipc::Process& self) {
+                 LetBlock(self);  // while the others end
+                 return 0;
+               }}});
   CHECK(report.processes[1].exit.kind == parley::ExitKind::kException);
   CHECK(report.processes[1].exit.reason == "uncaught exception: no disk");
   CHECK(report.processes[2].exit.kind == parley::ExitKind::kFault);

@@ -1,14 +1,20 @@
 // Conformance: names (N1 to N5).
 #include "ipc/name_protocol.h"
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
-using tests::InTime;
-using tests::Ms;
-using tests::RunWorld;
+using tests::Shared;
+using tests::conformance::InTime;
+using tests::conformance::kSoon;
+using tests::conformance::LacksOtherUsers;
+using tests::conformance::LetBlock;
+using tests::conformance::Margin;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 TEST_CASE("N1 a taken name is refused, and the longest attached prefix serves a path") {
   RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
@@ -32,21 +38,25 @@ TEST_CASE("N1 a taken name is refused, and the longest attached prefix serves a 
 }
 
 TEST_CASE("N2 an open waits for the name to appear, until its deadline") {
+  Shared<bool> refused, opened;
   RunWorld({{.name = "client",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    CHECK(ErrorOf(self.Open("/late").status()) == Error::kNoSuchName);
                    const absl::Time begin = self.Now();
-                   CHECK(ErrorOf(self.Open("/late", Ms(2)).status()) == Error::kNoSuchName);
-                   CHECK(self.Now() - begin >= Ms(2));
-                   CHECK(self.Open("/late", Ms(20)).ok());
-                   CHECK(InTime(self.Now() - begin, Ms(11)));
+                   CHECK(ErrorOf(self.Open("/late", Margin()).status()) == Error::kNoSuchName);
+                   CHECK(self.Now() - begin >= Margin());
+                   refused = true;
+                   CHECK(self.Open("/late", kSoon).ok());
+                   CHECK(InTime(self.Now() - begin, 5 * Margin()));
+                   opened = true;
                    return 0;
                  }},
-            {.name = "server", .main = [](ipc::Process& self) {
-               self.Sleep(Ms(10)).IgnoreError();
+            {.name = "server", .main = [&](ipc::Process& self) {
+               CHECK(WaitUntil(self, refused));
+               LetBlock(self);  // the client, in its open
                ipc::Channel channel = self.Attach("/late").value();
-               self.Sleep(Ms(10)).IgnoreError();
+               CHECK(WaitUntil(self, opened));
                return 0;
              }}});
 }
@@ -57,11 +67,11 @@ TEST_CASE("N2 a watch tells of names that come and go at or below its prefix") {
                CHECK(self.Watch("/dev", events, 4, 10).ok());
                { ipc::Channel other = self.Attach("/device").value(); }
                { ipc::Channel disk = self.Attach("/dev/disk").value(); }
-               ipc::Received attached = events.Receive(Ms(1)).value();
+               ipc::Received attached = events.Receive(kSoon).value();
                CHECK(attached.pulse()->code == 4);
                CHECK(attached.pulse()->value == 1);
-               CHECK(events.Receive(Ms(1))->pulse()->value == 0);
-               CHECK_FALSE(events.Receive(Ms(1)).ok());
+               CHECK(events.Receive(kSoon)->pulse()->value == 0);
+               CHECK_FALSE(events.Receive(Margin()).ok());
                return 0;
              }}});
 }
@@ -77,46 +87,57 @@ TEST_CASE("N3 a name dies with its channel; a new server is reached by a new ope
              .only_program = true},
             {.name = "parent", .main = [](ipc::Process& self) {
                ipc::Child first = self.Start("server").value();
-               ipc::Connection old = self.Open("/s", absl::Seconds(1)).value();
+               ipc::Connection old = OpenSoon(self, "/s");
                CHECK(first.Kill().ok());
-               self.Sleep(Ms(1)).IgnoreError();
-               CHECK(ErrorOf(self.Open("/s").status()) == Error::kNoSuchName);
+               CHECK(WaitUntil(
+                   self, [&] { return ErrorOf(self.Open("/s").status()) == Error::kNoSuchName; }));
                ipc::Child second = self.Start("server").value();
-               CHECK(self.Open("/s", absl::Seconds(1)).ok());
+               CHECK(self.Open("/s", kSoon).ok());
                CHECK(ErrorOf(old.Send({}, {}).status()) == Error::kNoSuchChannel);
                return second.Kill().ok() ? 0 : 1;
              }}});
 }
 
 TEST_CASE("N4 a name has an owner and a mode") {
+  if (LacksOtherUsers()) return;
+  Shared<bool> attached;
+  Shared<int> finished;
   RunWorld({{.name = "owner",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel closed = self.Attach("/mine", {.mode = 0600}).value();
                    ipc::Channel group = self.Attach("/mine/group", {.mode = 0620}).value();
-                   self.Sleep(Ms(10)).IgnoreError();
+                   attached = true;
+                   CHECK(WaitUntil(self, [&] { return finished == 2; }));
                    return 0;
                  },
              .uid = 1000,
              .gid = 100},
             {.name = "stranger",
              .main =
-                 [](ipc::Process& self) {
-                   self.Sleep(Ms(1)).IgnoreError();
+                 [&](ipc::Process& self) {
+                   CHECK(WaitUntil(self, attached));
                    CHECK(ErrorOf(self.Open("/mine").status()) == Error::kNotPermitted);
                    CHECK(self.Open("/mine/group").ok());
                    const absl::Status below = self.Attach("/mine/too").status();
                    CHECK(ErrorOf(below) == Error::kNotPermitted);
                    CHECK(absl::IsPermissionDenied(below));
+                   ++finished;
                    return 0;
                  },
              .uid = 1001,
              .gid = 100},
-            {.name = "root", .main = [](ipc::Process& self) {
-               self.Sleep(Ms(1)).IgnoreError();
-               CHECK(self.Open("/mine").ok());
-               return self.Attach("/mine/by/root").ok() ? 0 : 1;
-             }}});
+            {.name = "root",
+             .main =
+                 [&](ipc::Process& self) {
+                   CHECK(WaitUntil(self, attached));
+                   CHECK(self.Open("/mine").ok());
+                   CHECK(self.Attach("/mine/by/root").ok());
+                   ++finished;
+                   return 0;
+                 },
+             .uid = 0,
+             .gid = 0}});
 }
 
 TEST_CASE("N5 the name server answers nonsense with an error and lives on") {
