@@ -1,32 +1,33 @@
 // Conformance: priority and scheduling (P1 to P7).
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
 using ipc::Error;
 using ipc::ErrorOf;
 using tests::Actor;
-using tests::InTime;
-using tests::Ms;
-using tests::RunWorld;
-using tests::Start;
-using tests::Us;
-
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
+using tests::Shared;
+using tests::SharedText;
+using tests::conformance::InTime;
+using tests::conformance::LacksRealTime;
+using tests::conformance::LetBlock;
+using tests::conformance::Margin;
+using tests::conformance::OnHost;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 ipc::ThreadOptions At(int priority) {
   return {.scheduling = ipc::Scheduling{.priority = priority}};
 }
 
-// A client process that calls /s once, at `after`, and then runs `then`.
-Actor Caller(const char* name, int priority, absl::Duration after) {
+// A client process that calls /s once, as soon as `turn` has come to `its`.
+Actor Caller(const char* name, int priority, const Shared<int>& turn, int its) {
   return {.name = name,
           .main =
-              [after](ipc::Process& self) {
+              [&turn, its](ipc::Process& self) {
                 ipc::Connection server = OpenSoon(self, "/s");
-                self.Sleep(Start() + after).IgnoreError();
+                CHECK(WaitUntil(self, [&] { return turn >= its; }));
                 return server.Send({}, {}).ok() ? 0 : 1;
               },
           .scheduling = {.priority = priority}};
@@ -40,7 +41,7 @@ TEST_CASE("P1 messages and pulses share one queue: higher priority first, FIFO w
                auto send = [&](int priority) {
                  senders.push_back(
                      self.Spawn(At(priority), [&] { to.Send({}, {}).IgnoreError(); }).value());
-                 self.Sleep(Us(5)).IgnoreError();
+                 LetBlock(self);
                };
                CHECK(to.SendPulse(1, 0, 20).ok());
                send(20);
@@ -69,7 +70,7 @@ TEST_CASE("P2 a queued sender whose priority changes moves to the tail of its ne
                      self.Spawn(At(name == 'a' ? 20 : 30),
                                 [&, name] { to.Send(ipc::BytesOf(name), {}).IgnoreError(); })
                          .value());
-                 self.Sleep(Us(5)).IgnoreError();
+                 LetBlock(self);
                }
                CHECK(senders[0].SetScheduling({.priority = 30}).ok());
                std::string order;
@@ -84,6 +85,7 @@ TEST_CASE("P2 a queued sender whose priority changes moves to the tail of its ne
 }
 
 TEST_CASE("P3 a server runs at its client's priority, up or down, until it replies") {
+  const Shared<int> turn;
   for (int client : {5, 90}) {
     RunWorld({{.name = "server",
                .main =
@@ -97,11 +99,12 @@ TEST_CASE("P3 a server runs at its client's priority, up or down, until it repli
                      return 0;
                    },
                .scheduling = {.priority = 40}},
-              Caller("client", client, absl::ZeroDuration())});
+              Caller("client", client, turn, 0)});
   }
 }
 
 TEST_CASE("P3 the term ends at the next receive, and a pulse gives its own priority") {
+  const Shared<int> turn;
   RunWorld({{.name = "server",
              .main =
                  [](ipc::Process& self) {
@@ -122,89 +125,110 @@ TEST_CASE("P3 the term ends at the next receive, and a pulse gives its own prior
                    return 0;
                  },
              .scheduling = {.priority = 40}},
-            Caller("client", 90, absl::ZeroDuration())});
+            Caller("client", 90, turn, 0)});
+}
+
+// For P4: a server that answers only when it runs at 90.
+int Back(ipc::Process& self, Shared<int>& turn, const Shared<bool>& gave_up) {
+  ipc::Channel channel = self.Attach("/back").value();
+  ipc::Received received = channel.Receive().value();
+  CHECK(self.priority() == 5);
+  ++turn;
+  while (self.priority() != 90 && !gave_up) self.Compute(Margin() / 10);
+  CHECK(self.priority() == 90);
+  return received.message()->Reply().ok() ? 0 : 1;
+}
+
+// For P4: a server of two messages that asks the other one for the first.
+int Front(ipc::Process& self) {
+  ipc::Channel channel = self.Attach("/s").value();
+  ipc::Connection back = OpenSoon(self, "/back");
+  for (int i = 0; i < 2; ++i) {
+    ipc::Received received = channel.Receive().value();
+    if (i == 0) CHECK(back.Send({}, {}).ok());
+    CHECK(received.message()->Reply().ok());
+  }
+  return 0;
 }
 
 TEST_CASE("P4 a queued client boosts its server, and the servers that one waits for") {
+  if (LacksRealTime()) return;
+  Shared<int> turn;
+  Shared<bool> answered, gave_up;
+  Actor high = Caller("high", 90, turn, 2);
+  high.main = [&, call = high.main](ipc::Process& self) {
+    const int result = call(self);
+    answered = true;
+    return result;
+  };
   RunWorld({{.name = "back",
-             .main =
-                 [](ipc::Process& self) {
-                   ipc::Channel channel = self.Attach("/back").value();
-                   ipc::Received received = channel.Receive().value();
-                   CHECK(self.priority() == 5);
-                   self.Compute(Ms(10));
-                   CHECK(self.priority() == 90);
-                   return received.message()->Reply().ok() ? 0 : 1;
-                 },
+             .main = [&](ipc::Process& self) { return Back(self, turn, gave_up); },
              .scheduling = {.priority = 10}},
-            {.name = "front",
-             .main =
-                 [](ipc::Process& self) {
-                   ipc::Channel channel = self.Attach("/s").value();
-                   ipc::Connection back = OpenSoon(self, "/back");
-                   for (int i = 0; i < 2; ++i) {
-                     ipc::Received received = channel.Receive().value();
-                     if (i == 0) CHECK(back.Send({}, {}).ok());
-                     CHECK(received.message()->Reply().ok());
-                   }
-                   return 0;
-                 },
-             .scheduling = {.priority = 10}},
-            Caller("low", 5, Ms(1)),
-            Caller("high", 90, Ms(3)),
+            {.name = "front", .main = Front, .scheduling = {.priority = 10}},
+            Caller("low", 5, turn, 0),
+            std::move(high),
             {.name = "hog",
              .main =
-                 [](ipc::Process& self) {
-                   self.Sleep(Start() + Ms(2)).IgnoreError();
-                   self.Compute(Ms(100));
+                 [&](ipc::Process& self) {
+                   CHECK(WaitUntil(self, [&] { return turn == 1; }));
+                   ++turn;
+                   // Without the boost nobody below would run again.
+                   const absl::Time end = self.Now() + 100 * Margin();
+                   while (!answered && self.Now() < end) self.Compute(Margin() / 10);
+                   gave_up = true;
+                   CHECK(answered);
                    return 0;
                  },
-             .scheduling = {.priority = 50}}});
+             .scheduling = {.priority = 50}}},
+           {.one_cpu = true});
 }
 
 TEST_CASE("P4 a queued client boosts every thread of a pool that serves the channel") {
+  Shared<int> turn;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s").value();
+                   Shared<bool> seen;
+                   auto serve = [&] {
+                     ipc::Received received = channel.Receive().value();
+                     ++turn;
+                     CHECK(WaitUntil(self, seen));
+                     CHECK(received.message()->Reply().ok());
+                   };
                    std::vector<ipc::Thread> pool;
-                   for (int i = 0; i < 2; ++i) {
-                     pool.push_back(self.Spawn(At(10),
-                                               [&] {
-                                                 ipc::Received received = channel.Receive().value();
-                                                 self.Compute(Ms(5));
-                                                 CHECK(received.message()->Reply().ok());
-                                               })
-                                        .value());
-                   }
-                   self.Sleep(Start() + Ms(4)).IgnoreError();
-                   CHECK(pool[0].priority().value() == 90);
-                   CHECK(pool[1].priority().value() == 90);
+                   for (int i = 0; i < 2; ++i) pool.push_back(self.Spawn(At(10), serve).value());
+                   CHECK(WaitUntil(self, [&] {
+                     return pool[0].priority().value() == 90 && pool[1].priority().value() == 90;
+                   }));
+                   seen = true;
                    for (ipc::Thread& thread : pool) CHECK(thread.Join().ok());
                    return channel.Receive()->message()->Reply().ok() ? 0 : 1;
                  },
              .scheduling = {.priority = 200}},
-            Caller("one", 20, Ms(1)),
-            Caller("two", 30, Ms(2)),
-            Caller("high", 90, Ms(3))});
+            Caller("one", 20, turn, 0),
+            Caller("two", 30, turn, 1),
+            Caller("high", 90, turn, 2)});
 }
 
 TEST_CASE("P5 a channel with fixed priority takes no part in inheritance") {
+  Shared<int> turn;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    ipc::Channel channel = self.Attach("/s", {.fixed_priority = true}).value();
                    for (int i = 0; i < 2; ++i) {
                      ipc::Received received = channel.Receive().value();
-                     self.Compute(Ms(5));
+                     ++turn;
+                     LetBlock(self);  // the other client, in its send
                      CHECK(self.priority() == 40);
                      CHECK(received.message()->Reply().ok());
                    }
                    return 0;
                  },
              .scheduling = {.priority = 40}},
-            Caller("low", 5, Ms(1)),
-            Caller("high", 90, Ms(3))});
+            Caller("low", 5, turn, 0),
+            Caller("high", 90, turn, 1)});
 }
 
 TEST_CASE("P6 a send above the ceiling is clamped, raising a thread past it is refused") {
@@ -240,82 +264,95 @@ TEST_CASE("P6 a send above the ceiling is clamped, raising a thread past it is r
 TEST_CASE(
     "P7 FIFO runs until it blocks; a preempted thread goes to the head, an unblocked one to the "
     "tail") {
+  if (LacksRealTime()) return;
   RunWorld({{.name = "alone",
              .main =
                  [](ipc::Process& self) {
-                   std::string order;
+                   SharedText order;
                    auto worker = [&](char name) {
                      return self.Spawn(At(20), [&, name] {
-                       self.Compute(Ms(2));
-                       order += name;
-                       self.Sleep(Us(100)).IgnoreError();
-                       order += name;
+                       self.Compute(2 * Margin());
+                       order.Add(name);
+                       self.Sleep(Margin() / 10).IgnoreError();
+                       order.Add(name);
                      });
                    };
                    ipc::Thread a = worker('a').value(), b = worker('b').value();
                    // Preempts `a` while it computes: it must go on before `b` begins.
-                   self.Sleep(Ms(1)).IgnoreError();
-                   self.Compute(Ms(1));
+                   self.Sleep(Margin()).IgnoreError();
+                   self.Compute(Margin());
                    CHECK(a.Join().ok());
                    CHECK(b.Join().ok());
-                   CHECK(order == "abab");
+                   CHECK(order.text() == "abab");
                    return 0;
                  },
-             .scheduling = {.priority = 50}}});
+             .scheduling = {.priority = 50}}},
+           {.one_cpu = true});
 }
 
 TEST_CASE("P7 round robin takes turns by slices") {
+  if (LacksRealTime()) return;
   RunWorld({{.name = "alone",
              .main =
                  [](ipc::Process& self) {
-                   std::vector<absl::Time> ends(2);
-                   std::vector<ipc::Thread> threads;
-                   const ipc::Scheduling turns{
-                       .policy = ipc::Policy::kRoundRobin, .priority = 20, .slice = Ms(1)};
-                   for (absl::Time& end : ends) {
-                     threads.push_back(self.Spawn({.scheduling = turns},
-                                                  [&] {
-                                                    self.Compute(Ms(10));
-                                                    end = self.Now();
-                                                  })
-                                           .value());
-                   }
-                   for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
-                   CHECK(InTime(ends[1] - ends[0], Ms(1.5)));  // FIFO would be 10 ms apart
+                   SharedText order;
+                   std::array<absl::Time, 2> ends;
+                   const ipc::Scheduling turns{.policy = ipc::Policy::kRoundRobin,
+                                               .priority = 20,
+                                               .slice = absl::Milliseconds(1)};
+                   auto worker = [&](size_t number) {
+                     return self.Spawn({.scheduling = turns}, [&, number] {
+                       for (int i = 0; i < 10; ++i) {
+                         self.Compute(Margin());  // ten are longer than a slice of Linux's
+                         order.Add(number == 0 ? 'a' : 'b');
+                       }
+                       ends[number] = self.Now();
+                     });
+                   };
+                   ipc::Thread a = worker(0).value(), b = worker(1).value();
+                   CHECK(a.Join().ok());
+                   CHECK(b.Join().ok());
+                   CHECK(order.text().find('b') < order.text().rfind('a'));
+                   // FIFO would be 10 ms apart.
+                   CHECK(InTime(ends[1] - ends[0], absl::Milliseconds(1.5)));
                    return 0;
                  },
-             .scheduling = {.priority = 50}}});
+             .scheduling = {.priority = 50}}},
+           {.one_cpu = true});
 }
 
 TEST_CASE(
     "P7 a sporadic thread runs at its low priority once its budget is used, until it is "
     "replenished") {
+  if (LacksRealTime()) return;
   RunWorld({{.name = "alone",
              .main =
                  [](ipc::Process& self) {
                    const ipc::Scheduling sporadic{.policy = ipc::Policy::kSporadic,
                                                   .priority = 30,
-                                                  .budget = Ms(2),
-                                                  .period = Ms(10),
+                                                  .budget = 2 * Margin(),
+                                                  .period = 10 * Margin(),
                                                   .low_priority = 10};
-                   self.Sleep(Start()).IgnoreError();
-                   ipc::Thread thread =
-                       self.Spawn({.scheduling = sporadic}, [&] { self.Compute(Ms(5)); }).value();
-                   ipc::Thread hog = self.Spawn(At(20), [&] { self.Compute(Ms(30)); }).value();
-                   auto at = [&](int64_t ms) { self.Sleep(Start() + Ms(ms)).IgnoreError(); };
-                   at(1);
-                   CHECK(thread.priority().value() == 30);
-                   at(5);
-                   CHECK(thread.priority().value() == 10);
-                   at(11);
-                   CHECK(thread.priority().value() == 30);
-                   at(15);
-                   CHECK(thread.priority().value() == 10);
+                   Shared<bool> done;
+                   auto work = [&] {
+                     self.Compute(5 * Margin());  // three budgets
+                     done = true;
+                   };
+                   auto hog = [&] {
+                     while (!done) self.Compute(Margin() / 10);
+                   };
+                   ipc::Thread thread = self.Spawn({.scheduling = sporadic}, work).value();
+                   ipc::Thread between = self.Spawn(At(20), hog).value();
+                   for (int level : {30, 10, 30, 10, 30}) {
+                     CHECK_FALSE(done);
+                     CHECK(WaitUntil(self, [&] { return thread.priority().value() == level; }));
+                   }
                    CHECK(thread.Join().ok());
-                   CHECK(InTime(self.Now() - Start(), Ms(24)));  // three budgets
+                   CHECK(InTime(self.Now() - absl::UnixEpoch(), absl::Milliseconds(24)));
                    return 0;
                  },
-             .scheduling = {.priority = 50}}});
+             .scheduling = {.priority = 50}}},
+           {.one_cpu = true});
 }
 
 }  // namespace
