@@ -1,7 +1,7 @@
 // Conformance: regions and capabilities (R1 to R10).
 #include <optional>
 
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
@@ -9,13 +9,14 @@ using ipc::Access;
 using ipc::Error;
 using ipc::ErrorOf;
 using tests::Actor;
-using tests::Ms;
-using tests::RunAny;
-using tests::RunWorld;
-
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
+using tests::Shared;
+using tests::conformance::Margin;
+using tests::conformance::OnHost;
+using tests::conformance::OnSimulationOnly;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunAny;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 // A server at /s that runs `serve` on its one message.
 Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
@@ -24,6 +25,18 @@ Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
             ipc::Received received = channel.Receive().value();
             return serve(self, *received.message());
           }};
+}
+
+// Lets /s write the region, and leaves once it has the lease.
+void SendAndLeave(ipc::Process& self, const ipc::Region& region, const Shared<bool>& leased) {
+  ipc::Connection server = OpenSoon(self, "/s");
+  auto send = [&] {
+    CHECK(ErrorOf(server.Send({}, {}, {.regions = {region.Out()}}).status()) == Error::kCancelled);
+  };
+  ipc::Thread sender = self.Spawn({}, send).value();
+  CHECK(WaitUntil(self, leased));
+  CHECK(sender.Cancel().ok());
+  CHECK(sender.Join().ok());
 }
 
 TEST_CASE("R1 a region is whole pages of zeros, charged to its creator's quota") {
@@ -128,7 +141,7 @@ TEST_CASE(
                  return 0;
                }}});
   REQUIRE(report.problems.size() == 1);
-  if (tests::OnHost()) {  // Linux ends it, and says no more than that
+  if (OnHost()) {  // Linux ends it, and says no more than that
     CHECK(report.problems[0].find("server: killed by signal") == 0);
     return;
   }
@@ -153,7 +166,8 @@ TEST_CASE("R4 an owner can make writing by others impossible, and freeze for eve
 }
 
 TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  Shared<bool> refused;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease in = message.Region(0).value();
               ipc::Lease out = message.Region(1).value();
               CHECK(in.size() == 100);
@@ -164,10 +178,10 @@ TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
               CHECK(message.Reply().ok());
               CHECK(in.read().empty());
               CHECK(out.write().empty());
-              self.Sleep(Ms(1)).IgnoreError();
+              CHECK(WaitUntil(self, refused));
               return 0;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Region region = self.CreateRegion(3 * 4096).value();
                region.write()[50] = std::byte{7};
                CHECK(OpenSoon(self, "/s")
@@ -177,30 +191,32 @@ TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
                CHECK(ErrorOf(OpenSoon(self, "/s")
                                  .Send({}, {}, {.regions = {region.In(12000, 4096)}})
                                  .status()) == Error::kInvalidArgument);
+               refused = true;
                return 0;
              }}});
 }
 
 TEST_CASE("R5 a client that left while a server could write is told that the region is contested") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  Shared<bool> leased, seen, done;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease out = message.Region(0).value();
               const ipc::MutableBytes kept = out.write();
-              self.Sleep(Ms(5)).IgnoreError();
-              CHECK(out.write().empty());  // dead,
-              kept[0] = std::byte{1};      // but touching it harms nobody (R9)
+              leased = true;
+              CHECK(WaitUntil(self, seen));
+              CHECK(WaitUntil(self, [&] { return out.write().empty(); }));  // dead,
+              kept[0] = std::byte{1};  // but touching it harms nobody (R9)
               CHECK(ErrorOf(message.Reply()) == Error::kMessageGone);
-              self.Sleep(Ms(5)).IgnoreError();
+              CHECK(WaitUntil(self, done));
               return 0;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Region region = self.CreateRegion(4096).value();
-               ipc::Connection server = OpenSoon(self, "/s");
-               CHECK_FALSE(
-                   server.Send({}, {}, {.regions = {region.Out()}, .deadline = Ms(1)}).ok());
+               SendAndLeave(self, region, leased);
                CHECK(ErrorOf(region.Check()) == Error::kContested);
                CHECK(ErrorOf(region.Freeze()) == Error::kContested);
-               self.Sleep(Ms(8)).IgnoreError();
-               CHECK(region.Check().ok());  // the server has let go
+               seen = true;
+               CHECK(WaitUntil(self, [&] { return region.Check().ok(); }));  // it has let go
+               done = true;
                return 0;
              }}});
 }
@@ -233,55 +249,60 @@ TEST_CASE("R6 the same range leased again is at the same address") {
 }
 
 TEST_CASE("R7 revoking kills the capability and all granted from it at once") {
-  const bool watched = !tests::OnHost();  // by the simulated kernel, which sees each touch
-  const parley::RunReport report =
-      RunAny({{.name = "alone", .main = [watched](ipc::Process& self) {
-                 ipc::Region region = self.CreateRegion(4096).value();
-                 region.write()[0] = std::byte{5};
-                 const ipc::Token token = region.Grant(self.me(), Access::kReadAndGrant).value();
-                 ipc::Region held = self.Redeem(token).value();
-                 const ipc::Token child = held.Grant(self.me(), Access::kRead).value();
-                 const ipc::ConstBytes kept = held.read();
-                 CHECK(self.Revoke(token).ok());
-                 CHECK(held.read().empty());
-                 CHECK_FALSE(self.Redeem(token).ok());
-                 CHECK_FALSE(self.Redeem(child).ok());
-                 CHECK_FALSE(held.Grant(self.me(), Access::kRead).ok());
-                 region.write()[0] = std::byte{6};
-                 if (!watched) return 0;
-                 // Caught and reported; a private copy keeps it from faulting (R9).
-                 CHECK(kept[0] == std::byte{6});
-                 region.write()[0] = std::byte{7};
-                 CHECK(kept[0] == std::byte{6});
-                 return 0;
-               }}});
-  if (!watched) {
-    CHECK(report.problems.empty());
-    return;
-  }
+  RunWorld({{.name = "alone", .main = [](ipc::Process& self) {
+               ipc::Region region = self.CreateRegion(4096).value();
+               const ipc::Token token = region.Grant(self.me(), Access::kReadAndGrant).value();
+               ipc::Region held = self.Redeem(token).value();
+               const ipc::Token child = held.Grant(self.me(), Access::kRead).value();
+               CHECK(self.Revoke(token).ok());
+               CHECK(held.read().empty());
+               CHECK_FALSE(self.Redeem(token).ok());
+               CHECK_FALSE(self.Redeem(child).ok());
+               CHECK_FALSE(held.Grant(self.me(), Access::kRead).ok());
+               CHECK(region.write().size() == 4096);  // the owner's own goes on
+               return 0;
+             }}});
+}
+
+TEST_CASE("R7 a touch after the revoke is reported, and sees a private copy") {
+  if (OnSimulationOnly("Linux does not say who touches mapped memory")) return;
+  const parley::RunReport report = RunAny({{.name = "alone", .main = [](ipc::Process& self) {
+                                              ipc::Region region = self.CreateRegion(4096).value();
+                                              const ipc::Token token =
+                                                  region.Grant(self.me(), Access::kRead).value();
+                                              ipc::Region held = self.Redeem(token).value();
+                                              const ipc::ConstBytes kept = held.read();
+                                              CHECK(self.Revoke(token).ok());
+                                              region.write()[0] = std::byte{6};
+                                              CHECK(kept[0] == std::byte{6});  // no fault (R9)
+                                              region.write()[0] = std::byte{7};
+                                              CHECK(kept[0] == std::byte{6});
+                                              return 0;
+                                            }}});
   REQUIRE(report.problems.size() == 1);
   CHECK(report.problems[0].find("alone/main: touched region") == 0);
   CHECK(report.problems[0].find("(R7)") != std::string::npos);
 }
 
 TEST_CASE("R7 reclaim gives the owner memory that a cheat cannot reach") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  Shared<bool> leased, reclaimed, cheated;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease out = message.Region(0).value();
               const ipc::MutableBytes kept = out.write();
               kept[0] = std::byte{1};
-              self.Sleep(Ms(5)).IgnoreError();
+              leased = true;
+              CHECK(WaitUntil(self, reclaimed));
               kept[0] = std::byte{66};  // never gives up its mapping
-              self.Sleep(Ms(5)).IgnoreError();
+              cheated = true;
               return ErrorOf(message.Reply()) == Error::kMessageGone ? 0 : 1;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Region region = self.CreateRegion(4096).value();
-               ipc::Connection server = OpenSoon(self, "/s");
-               CHECK_FALSE(
-                   server.Send({}, {}, {.regions = {region.Out()}, .deadline = Ms(1)}).ok());
+               SendAndLeave(self, region, leased);
                CHECK(region.Reclaim().ok());
                CHECK(region.Check().ok());
-               self.Sleep(Ms(7)).IgnoreError();
+               reclaimed = true;
+               CHECK(WaitUntil(self, cheated));
                CHECK(region.read()[0] == std::byte{1});
                return 0;
              }}});
@@ -308,7 +329,7 @@ TEST_CASE("R8 death of a holder drops its grants, death of the owner ends the re
                CHECK(held.Check().ok());
                CHECK(received.message()->Reply().ok());
                CHECK(owner.Wait().ok());
-               CHECK(held.read().empty());
+               CHECK(WaitUntil(self, [&] { return held.read().empty(); }));
                CHECK_FALSE(held.Check().ok());
                CHECK_FALSE(self.Redeem(token).ok());
                return 0;
@@ -316,28 +337,29 @@ TEST_CASE("R8 death of a holder drops its grants, death of the owner ends the re
 }
 
 TEST_CASE("R8 a lease that was never received does not outlive its send") {
-  RunWorld(
-      {{.name = "s",
-        .main =
-            [](ipc::Process& self) {
-              ipc::Channel channel = self.Attach("/s").value();
-              self.Sleep(Ms(10)).IgnoreError();  // does not receive
-              return 0;
-            }},
-       {.name = "client", .main = [](ipc::Process& self) {
-          ipc::Connection to = OpenSoon(self, "/s");
-          std::optional<ipc::Region> region = self.CreateRegion(4096).value();
-          const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
-          CHECK(ErrorOf(to.Send({}, {}, {.regions = {region->In()}, .deadline = self.Now() + Ms(1)})
-                            .status()) == Error::kDeadlineBeforeReceive);
-          region.reset();
-          CHECK_FALSE(self.Redeem(token).ok());  // the region has ended
-          return 0;
-        }}});
+  Shared<bool> left;
+  RunWorld({{.name = "s",
+             .main =
+                 [&](ipc::Process& self) {
+                   ipc::Channel channel = self.Attach("/s").value();
+                   CHECK(WaitUntil(self, left));  // does not receive
+                   return 0;
+                 }},
+            {.name = "client", .main = [&](ipc::Process& self) {
+               ipc::Connection to = OpenSoon(self, "/s");
+               std::optional<ipc::Region> region = self.CreateRegion(4096).value();
+               const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
+               const ipc::CallOptions options{.regions = {region->In()}, .deadline = Margin()};
+               CHECK(ErrorOf(to.Send({}, {}, options).status()) == Error::kDeadlineBeforeReceive);
+               region.reset();
+               CHECK_FALSE(self.Redeem(token).ok());  // the region has ended
+               left = true;
+               return 0;
+             }}});
 }
 
 TEST_CASE("R9 a server that touches a lease after its own reply is caught") {
-  if (tests::OnlySimulated("Linux does not say who touches mapped memory")) return;
+  if (OnSimulationOnly("Linux does not say who touches mapped memory")) return;
   const parley::RunReport report =
       RunAny({Server([](ipc::Process&, ipc::Message& message) {
                 ipc::Lease in = message.Region(0).value();

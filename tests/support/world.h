@@ -8,10 +8,8 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "ipc/world.h"
@@ -19,26 +17,6 @@
 #include "tests/support/child_checks.h"
 
 namespace tests {
-
-inline bool OnHost() {
-  const char* kernel = std::getenv("PARLEY_TEST_KERNEL");
-  return kernel != nullptr && std::string_view(kernel) == "host";
-}
-
-// The times that tests order things by. Real time is stretched, so that what takes none in virtual
-// time is over by then.
-inline absl::Duration Ms(double n) { return absl::Milliseconds(OnHost() ? n * 20 : n); }
-inline absl::Duration Us(double n) { return absl::Microseconds(OnHost() ? n * 1000 : n); }
-// When all processes of a world are there, on the kernel's clock.
-inline absl::Time Start() { return absl::UnixEpoch() + Ms(OnHost() ? 10 : 0); }
-// Whether something took less than `bound`. Only virtual time can promise it; real time is measured
-// by `make bench`.
-inline bool InTime(absl::Duration took, absl::Duration bound) { return OnHost() || took < bound; }
-// For the few cases that test what the simulated kernel alone does.
-inline bool OnlySimulated(const char* why) {
-  if (OnHost()) MESSAGE("left to the simulated kernel: ", why);
-  return OnHost();
-}
 
 // A process of a test's world. Its program is known by the same name.
 struct Actor {
