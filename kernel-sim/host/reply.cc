@@ -1,11 +1,13 @@
 // Kernel calls: reply, and what else a server does with a message it holds.
 //
-// A reply is in the slot before the state says so, and the server's level is lowered before that:
-// when the client runs on, the server no longer runs at its priority. Whoever rang meanwhile, below
-// the old level and above the new one, did not knock; so the bell is looked at afterwards (P4).
+// A reply is in the slot before the state says so. The server's level is lowered after that, and
+// after the client was woken: below the client's level, somebody else may keep it from doing so.
+// Whoever rang meanwhile, below the old level and above the new one, did not knock; so the bell is
+// looked at afterwards (P4).
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
@@ -66,16 +68,21 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
   inbound.lease_word.store(0);
   inheritance_.EndReply(inbound);
   const bool lowered = !inheritance_.changed().empty();
-  ApplyChanges();
   const bool watch = channel != nullptr && !link.detached && channel->receivers == 0 &&
                      (channel->watched == nullptr || channel->watched == &inbound);
   if (watch) channel->watched = &inbound;
   slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
   const AnswerResult answered = Answer(slot, phase, watch);
   if (answered.client_left) outcome = Refuse(Error::kMessageGone);
-  if (lowered && channel != nullptr && !channel->destroyed) Drain(*channel);
+  bool wake = answered.wake;
+  if (lowered) {
+    // P4: once it runs at less, others may run instead of it; its client must not wait for them.
+    if (std::exchange(wake, false)) WakeClient(slot);
+    ApplyChanges();
+    if (channel != nullptr && !channel->destroyed) Drain(*channel);
+  }
   ReleaseIfUnused(link);
-  return answered.wake ? &slot : nullptr;
+  return wake ? &slot : nullptr;
 }
 
 absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply) {
