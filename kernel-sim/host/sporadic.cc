@@ -13,6 +13,10 @@
 namespace parley::host {
 namespace {
 
+// What is left of a budget is looked at no sooner than this: on one CPU the looks themselves would
+// keep the thread from using it.
+constexpr int64_t kShortestLookNs = 200'000;
+
 int64_t CpuNs(const HostThread& thread) {
   clockid_t clock;
   timespec used = {};
@@ -40,7 +44,7 @@ void Process::OnBudget(HostThread& thread) {
   const int64_t used = CpuNs(thread) - thread.cpu_ns;
   if (used == 0) return BeginBudget(thread);
   if (used < scheduling.budget_ns) {
-    timers_.Arm(thread.budget, Now() + scheduling.budget_ns - used);
+    timers_.Arm(thread.budget, Now() + std::max(scheduling.budget_ns - used, kShortestLookNs));
     return RearmTimerFd();
   }
   thread.exhausted = true;
