@@ -21,15 +21,13 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
+#include "kernel-sim/host/broker_peer.h"
 #include "kernel-sim/host/futex.h"
-
-#ifndef SO_PEERPIDFD  // Linux 6.5; headers are older
-#define SO_PEERPIDFD 77
-#endif
 
 namespace parley::host {
 namespace {
@@ -66,20 +64,6 @@ struct Socket {
 
 size_t Weight(const Packet& packet) {
   return packet.bytes.size() + packet.fds.size() * kBytesOfADescriptor;
-}
-
-// The process at the far end as Linux knows it; an invalid descriptor if it is gone. Where the
-// socket itself does not tell, the number may have been another's by the time it is looked up; but
-// not if the far end, whose it was when it connected, is still there afterwards.
-UniqueFd PidfdOf(const UniqueFd& socket, pid_t pid) {
-  int fd = -1;
-  socklen_t length = sizeof(fd);
-  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERPIDFD, &fd, &length) == 0) return UniqueFd(fd);
-  if (errno != ENOPROTOOPT && errno != EOPNOTSUPP) return UniqueFd();
-  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  pollfd far = {socket.get(), POLLRDHUP, 0};
-  if (poll(&far, 1, 0) != 0) return UniqueFd();
-  return pidfd;
 }
 
 class Loop final : public BrokerOutlet {
@@ -277,22 +261,17 @@ void Loop::OnAccept(int result) {
 }
 
 void Loop::Welcome(UniqueFd fd) {
-  ucred credentials = {};
-  socklen_t length = sizeof(credentials);
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return;
-  UniqueFd pidfd = PidfdOf(fd, credentials.pid);
-  UniqueFd of_broker(fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 0));
-  if (!pidfd.valid() || !of_broker.valid()) return;
+  std::optional<PeerIdentity> peer = IdentifyPeer(fd);
+  if (!peer) return;
+  UniqueFd of_broker(fcntl(peer->pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!of_broker.valid()) return;
   last_peer_ = PeerId{Raw(last_peer_) + 1};
   auto& socket = sockets_[last_peer_];
   socket = std::make_unique<Socket>();
   socket->id = last_peer_;
   socket->fd = std::move(fd);
-  socket->pidfd = std::move(pidfd);
-  broker_.OnPeer(
-      socket->id,
-      {ProcessId::kNone, static_cast<uint32_t>(credentials.pid), credentials.uid, credentials.gid},
-      std::move(of_broker));
+  socket->pidfd = std::move(peer->pidfd);
+  broker_.OnPeer(socket->id, peer->credentials, std::move(of_broker));
   if (socket->state != Socket::State::kOpen) return ForgetIfIdle(*socket);
   Start(Tag(Operation::kPoll, socket->id),
         [&](io_uring_sqe* entry) { io_uring_prep_poll_add(entry, socket->pidfd.get(), POLLIN); });
