@@ -33,6 +33,23 @@ absl::Status CheckScheduling(const Scheduling& scheduling, int ceiling) {
   return absl::OkStatus();
 }
 
+absl::Status CheckProcess(const ProcessOptions& options, int highest_ceiling, uint32_t maker_uid,
+                          uint32_t maker_gid) {
+  if (options.ceiling < kMinPriority || options.ceiling > highest_ceiling) {
+    return MakeError(
+        Error::kNotPermitted,
+        absl::StrCat("ceiling ", options.ceiling, " is not 1 to the maker's of ", highest_ceiling));
+  }
+  if (absl::Status valid = CheckScheduling(options.scheduling, options.ceiling); !valid.ok()) {
+    return valid;
+  }
+  if (maker_uid != 0 && (options.uid.value_or(maker_uid) != maker_uid ||
+                         options.gid.value_or(maker_gid) != maker_gid)) {
+    return MakeError(Error::kNotPermitted, "only uid 0 starts processes as somebody else");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPulse(const PulseSpec& pulse, int ceiling) {
   if (pulse.code > kMaxProgramPulseCode) {
     return MakeError(Error::kInvalidArgument,

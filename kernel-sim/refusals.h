@@ -11,7 +11,10 @@ inline absl::Status Refuse(Error error) { return MakeError(error, Describe(error
 
 // kInvalidArgument: out of range. kNotPermitted: above the ceiling (P6).
 absl::Status CheckScheduling(const Scheduling& scheduling, int ceiling);
-// The same for a pulse that a program sends or registers (U1).
+// kNotPermitted, kInvalidArgument: of a process whose maker has this ceiling, user and group.
+absl::Status CheckProcess(const ProcessOptions& options, int highest_ceiling, uint32_t maker_uid,
+                          uint32_t maker_gid);
+// As CheckScheduling, for a pulse that a program sends or registers (U1).
 absl::Status CheckPulse(const PulseSpec& pulse, int ceiling);
 // kInvalidArgument: a message of more bytes or parts than may be (S3).
 absl::Status CheckParts(size_t parts, uint64_t bytes);

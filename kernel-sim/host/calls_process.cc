@@ -2,26 +2,18 @@
 #include <algorithm>
 
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/spawn.h"
 
 namespace parley::host {
 
 absl::StatusOr<ChildHandle> Process::ProcessSpawn(std::string_view program,
                                                   const ProcessOptions& options) {
   PARLEY_ENTER();
-  if (options.name.size() > kMaxNameBytes) {
-    return MakeError(Error::kInvalidArgument, "a process's name is too long");
-  }
-  Spawn spawn = {};
-  spawn.scheduling = ToWire(options.scheduling);
-  spawn.ceiling = std::min(options.ceiling, ceiling_);
-  spawn.has_uid = options.uid.has_value() ? 1 : 0;
-  spawn.uid = options.uid.value_or(0);
-  spawn.has_gid = options.gid.has_value() ? 1 : 0;
-  spawn.gid = options.gid.value_or(0);
-  spawn.region_quota_bytes = options.region_quota_bytes;
-  std::vector<std::string> strings = {std::string(program), options.name};
-  strings.insert(strings.end(), options.arguments.begin(), options.arguments.end());
-  auto answer = Ask(spawn, JoinTail(strings));
+  ProcessOptions within = options;
+  within.ceiling = std::min(options.ceiling, ceiling_);
+  auto spawn = MakeSpawn(program, within);
+  if (!spawn.ok()) return spawn.status();
+  auto answer = Ask(*std::move(spawn));
   if (!answer.ok()) return answer.status();
   const auto spawned = answer->As<Spawned>();
   PARLEY_CHECK(spawned.has_value());

@@ -36,7 +36,10 @@ absl::Status Process::Join() {
   auto answer = ReceivePacket(broker_);
   if (!answer.ok()) return answer.status();
   const auto joined = answer->As<Joined>();
-  if (!joined) return MakeError(Error::kNotPermitted, answer->Tail<Failed>());
+  if (const auto failed = answer->As<Failed>()) {
+    return MakeError(static_cast<Error>(failed->error), answer->Tail<Failed>());
+  }
+  if (!joined) return Refuse(Error::kWrongType);
   if (answer->fds.size() < 2) return Refuse(Error::kQuotaExhausted);
   auto page = MapShared(answer->fds[0], sizeof(ProcessPage), /*writable=*/true);
   auto grants = MapShared(answer->fds[1], sizeof(GrantPage), /*writable=*/false);
@@ -116,6 +119,10 @@ void RunProcess(ProcessStart start) {
   // Never taken down: threads that have not unwound may still be in it.
   auto* process = new Process(std::move(start));
   if (absl::Status joined = process->Join(); !joined.ok()) {
+    if (ErrorOf(joined) == Error::kProcessEnded) {  // killed before it was there
+      Say(farewell, ExitKind::kKilled, 128, "killed");
+      _exit(0);
+    }
     Say(farewell, ExitKind::kException, 1, absl::StrCat("cannot join: ", joined.message()));
     _exit(0);
   }

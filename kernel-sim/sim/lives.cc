@@ -29,18 +29,9 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
                      absl::StrCat("no program is called '", std::string(program), "'"));
   }
   const int highest = parent == nullptr ? kMaxPriority : parent->options.ceiling;
-  if (options.ceiling < kMinPriority || options.ceiling > highest) {
-    return MakeError(Error::kNotPermitted, absl::StrCat("ceiling ", options.ceiling,
-                                                        " is not 1 to the maker's of ", highest));
-  }
-  if (absl::Status valid = CheckScheduling(options.scheduling, options.ceiling); !valid.ok()) {
-    return valid;
-  }
   const uint32_t uid = parent == nullptr ? 0 : parent->birth.uid;
   const uint32_t gid = parent == nullptr ? 0 : parent->birth.gid;
-  if (uid != 0 && (options.uid.value_or(uid) != uid || options.gid.value_or(gid) != gid)) {
-    return MakeError(Error::kNotPermitted, "only uid 0 starts processes as somebody else");
-  }
+  if (absl::Status valid = CheckProcess(options, highest, uid, gid); !valid.ok()) return valid;
 
   auto process = std::make_unique<Process>();
   process->id = ProcessId{static_cast<uint32_t>(processes_.size() + 1)};
