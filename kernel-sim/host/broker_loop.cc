@@ -112,7 +112,7 @@ class Loop final : public BrokerOutlet {
   __kernel_timespec pause_ = {0, kAcceptPauseNs};
   io_uring ring_ = {};
   bool ring_is_up_ = false;
-  bool stopped_ = false, had_launcher_ = false;
+  bool stopped_ = false, had_launcher_ = false, somebody_came_ = false;
   PeerId last_peer_ = PeerId::kNone;
   absl::flat_hash_map<PeerId, std::unique_ptr<Socket>> sockets_;
   std::deque<Completion> completions_;
@@ -201,7 +201,7 @@ int Loop::Run() {
 // A private broker also ends when whoever it was made for has gone without becoming a launcher.
 bool Loop::IsOver() const {
   if (stopped_ || !private_) return stopped_;
-  const bool nobody_came_to_stay = last_peer_ != PeerId::kNone && sockets_.empty();
+  const bool nobody_came_to_stay = somebody_came_ && sockets_.empty();
   return broker_.launchers() == 0 && (had_launcher_ || nobody_came_to_stay);
 }
 
@@ -261,6 +261,7 @@ void Loop::OnAccept(int result) {
 }
 
 void Loop::Welcome(UniqueFd fd) {
+  somebody_came_ = true;
   std::optional<PeerIdentity> peer = IdentifyPeer(fd);
   if (!peer) return;
   UniqueFd of_broker(fcntl(peer->pidfd.get(), F_DUPFD_CLOEXEC, 0));

@@ -14,14 +14,12 @@
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
+#include "kernel-sim/host/spawn.h"
 
 namespace parley::host {
 namespace {
 
 using Stage = ProcessRecord::Stage;
-
-// So that name and arguments fit into Joined.
-constexpr size_t kMaxSpawnTailBytes = kMaxPacketBytes - 4096;
 
 absl::Status CheckVersion(uint32_t version) {
   if (version == kWireVersion) return absl::OkStatus();
@@ -96,7 +94,7 @@ bool Broker::OnSpawn(const PeerRecord& maker, const Packet& packet) {
   outlet_.Send(
       process.set->launcher,
       Packet::Of(0, Launch{process.ticket, process.id, process.maker, process.uid, process.gid},
-                 strings[0]));
+                 JoinTail({strings[0], process.name})));
   return true;
 }
 
@@ -104,16 +102,7 @@ bool Broker::OnSpawn(const PeerRecord& maker, const Packet& packet) {
 absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
                                 const std::vector<std::string>& strings) const {
   const ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
-  size_t bytes = 0;
-  for (const std::string& string : strings) bytes += string.size() + 1;
-  if (strings.size() < 2 || bytes > kMaxSpawnTailBytes) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("a process needs a program, a name, and arguments of at most ",
-                                  kMaxSpawnTailBytes, " bytes"));
-  }
-  if (strings[1].size() > kMaxNameBytes) {
-    return MakeError(Error::kInvalidArgument, "a process's name is too long");
-  }
+  if (absl::Status valid = CheckSpawnStrings(strings); !valid.ok()) return valid;
   if (std::find(set.programs.begin(), set.programs.end(), strings[0]) == set.programs.end()) {
     return MakeError(Error::kNoSuchName, absl::StrCat("no program is called '", strings[0], "'"));
   }

@@ -3,11 +3,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,8 +17,9 @@
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/host/broker_loop.h"
 #include "kernel-sim/host/child.h"
+#include "kernel-sim/host/exit_report.h"
 #include "kernel-sim/host/futex.h"
-#include "kernel-sim/host/linux_priority.h"
+#include "kernel-sim/host/spawn.h"
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
@@ -31,21 +30,6 @@ constexpr int64_t kBrokerEndsNs = 2'000'000'000;  // how long it may take once i
 
 UniqueFd OpenPidfd(pid_t pid) {
   return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-}
-
-std::string TextOf(const char* begin, size_t room) {
-  return std::string(begin, strnlen(begin, room));
-}
-
-// How Linux says that a process ended which could not say it itself.
-ExitStatus FromWait(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) return {ExitKind::kReturned, info.si_status, ""};
-  const int signal = info.si_status;
-  if (signal == SIGKILL || signal == SIGTERM || signal == SIGINT) {
-    return {ExitKind::kKilled, 128, "killed"};
-  }
-  if (signal == SIGABRT) return {ExitKind::kException, 128, "aborted"};
-  return {ExitKind::kFault, 128, absl::StrCat("killed by signal ", strsignal(signal))};
 }
 
 }  // namespace
@@ -64,16 +48,19 @@ const Program* Launcher::FindProgram(std::string_view name) const {
 
 absl::Status Launcher::Add(const InitialProcess& process) {
   if (FindProgram(process.program) == nullptr) {
-    return MakeError(Error::kNoSuchName, absl::StrCat("no program is named ", process.program));
+    return MakeError(Error::kNoSuchName,
+                     absl::StrCat("no program is called '", process.program, "'"));
   }
-  const ProcessOptions& options = process.options;
-  if (options.ceiling < kMinPriority || options.ceiling > kMaxPriority) {
-    return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("ceiling ", options.ceiling, " is not 1 to 255"));
+  if (process.name_server && std::any_of(initial_.begin(), initial_.end(),
+                                         [](const auto& other) { return other.name_server; })) {
+    return MakeError(Error::kInvalidArgument, "a second name server");
   }
-  if (absl::Status valid = CheckScheduling(options.scheduling, options.ceiling); !valid.ok()) {
+  if (absl::Status valid = CheckProcess(process.options, kMaxPriority, geteuid(), getegid());
+      !valid.ok()) {
     return valid;
   }
+  const auto spawn = MakeSpawn(process.program, process.options);
+  if (!spawn.ok()) return spawn.status();
   initial_.push_back(process);
   return absl::OkStatus();
 }
@@ -90,24 +77,11 @@ RunReport Launcher::Run() {
                      if (a.name_server != b.name_server) return a.name_server;
                      return a.start_ns < b.start_ns;
                    });
-  // Above the programs, where that is permitted: it must see them end. Children begin as high, and
-  // come down when they join.
-  const int policy_before = sched_getscheduler(0);
-  sched_param priority_before = {};
-  sched_getparam(0, &priority_before);
-  const sched_param priority = {kLauncherLinuxPriority};
-  sched_setscheduler(0, SCHED_FIFO, &priority);
-  sigset_t ends, signals_before;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGINT);
-  sigaddset(&ends, SIGTERM);
-  sigprocmask(SIG_BLOCK, &ends, &signals_before);
-  signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
-
+  scope_.emplace();
   if (Start()) {
     while (!IsOver()) {
       while (next_initial_ < initial_.size() && !failed_ &&
-             start_ns_ + initial_[next_initial_].start_ns <= MonotonicNs()) {
+             AfterStart(initial_[next_initial_].start_ns) <= MonotonicNs()) {
         SpawnNext();
       }
       if (!IsOver()) Serve(NextTurn());
@@ -115,23 +89,28 @@ RunReport Launcher::Run() {
   }
   KillAll();
   StopBroker();
-  signals_.Reset();
-  sigprocmask(SIG_SETMASK, &signals_before, nullptr);
-  sched_setscheduler(0, policy_before, &priority_before);
+  scope_.reset();
   report_.end_ns = MonotonicNs() - start_ns_;
   for (auto& [id, child] : children_) report_.processes.push_back(std::move(child.report));
   return std::move(report_);
 }
 
+// A process's child is announced before its maker's exit is confirmed: with both counts at 0 there
+// is nobody left, and nobody to come.
 bool Launcher::IsOver() const {
-  return failed_ || report_.timed_out || (next_initial_ == initial_.size() && foreground_ == 0);
+  if (failed_ || report_.timed_out) return true;
+  return next_initial_ == initial_.size() && foreground_ == 0 && unanswered_ == 0;
+}
+
+int64_t Launcher::AfterStart(int64_t ns) const {
+  return start_ns_ + std::min(ns, kNever - start_ns_);
 }
 
 // When the next process is to start, or the run's time is over.
 int64_t Launcher::NextTurn() const {
-  int64_t turn = options_.limit_ns == kNever ? kNever : start_ns_ + options_.limit_ns;
+  int64_t turn = AfterStart(options_.limit_ns);
   if (next_initial_ < initial_.size()) {
-    turn = std::min(turn, start_ns_ + initial_[next_initial_].start_ns);
+    turn = std::min(turn, AfterStart(initial_[next_initial_].start_ns));
   }
   return turn;
 }
@@ -147,7 +126,7 @@ bool Launcher::Start() {
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = kBrokerKey}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, broker_.get(), &event);
   event.data.u64 = kSignalKey;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals_.get(), &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, scope_->interrupts().get(), &event);
   std::vector<std::string> names;
   for (const Program& program : programs_) names.push_back(program.name);
   auto answer = Ask(Packet::Of(0, BecomeLauncher{kWireVersion}, JoinTail(names)));
@@ -161,6 +140,9 @@ bool Launcher::StartBroker() {
   address_ = absl::StrCat("parley-", absl::Hex(random[0]), absl::Hex(random[1]));
   UniqueFd listener = Listen(address_);
   if (!listener.valid()) return false;
+  // Before there is a broker: whatever becomes of the launcher, the broker finds out.
+  broker_ = ConnectTo(address_);
+  if (!broker_.valid()) return false;
   std::fflush(nullptr);
   broker_pid_ = fork();
   if (broker_pid_ < 0) return false;
@@ -172,8 +154,7 @@ bool Launcher::StartBroker() {
     _exit(RunBroker(UniqueFd(3), /*private_to_launcher=*/true));
   }
   broker_pidfd_ = OpenPidfd(broker_pid_);
-  broker_ = ConnectTo(address_);
-  return broker_.valid();
+  return true;
 }
 
 void Launcher::StopBroker() {
@@ -215,19 +196,9 @@ absl::StatusOr<Packet> Launcher::Ask(Packet packet) {
 bool Launcher::SpawnNext() {
   const InitialProcess& initial = initial_[next_initial_++];
   const ProcessOptions& options = initial.options;
-  Spawn spawn = {};
-  spawn.scheduling = ToWire(options.scheduling);
-  spawn.ceiling = options.ceiling;
-  spawn.has_uid = options.uid.has_value() ? 1 : 0;
-  spawn.uid = options.uid.value_or(0);
-  spawn.has_gid = options.gid.has_value() ? 1 : 0;
-  spawn.gid = options.gid.value_or(0);
-  spawn.name_server = initial.name_server ? 1 : 0;
-  spawn.region_quota_bytes = options.region_quota_bytes;
-  std::vector<std::string> strings = {initial.program, options.name};
-  strings.insert(strings.end(), options.arguments.begin(), options.arguments.end());
-  auto answer = Ask(Packet::Of(0, spawn, JoinTail(strings)));
   const std::string& name = options.name.empty() ? initial.program : options.name;
+  auto spawn = MakeSpawn(initial.program, options, initial.name_server);
+  auto answer = spawn.ok() ? Ask(*std::move(spawn)) : absl::StatusOr<Packet>(spawn.status());
   if (!answer.ok()) {
     Fail(absl::StrCat("process ", name, ": ", answer.status().message()));
     return false;
@@ -245,7 +216,7 @@ bool Launcher::SpawnNext() {
   while (!notices_.empty()) {
     const Packet notice = std::move(notices_.front());
     notices_.pop_front();
-    OnLaunch(notice);
+    OnPacket(notice);
   }
   return true;
 }
@@ -262,113 +233,122 @@ void Launcher::Serve(int64_t until_ns) {
   for (int i = 0; i < count; ++i) {
     const uint64_t key = events[static_cast<size_t>(i)].data.u64;
     if (key == kSignalKey) {
-      Fail("interrupted");
+      CheckInterrupt();
     } else if (key != kBrokerKey) {
       Reap(children_.at(ProcessId{static_cast<uint32_t>(key)}));
-    } else if (!OnBroker() && !failed_) {
-      Fail("the broker has ended");
+    } else if (!OnBroker()) {
+      OnBrokerGone();
     }
   }
-  if (options_.limit_ns != kNever && MonotonicNs() - start_ns_ >= options_.limit_ns) {
-    report_.timed_out = true;
-  }
+  if (MonotonicNs() >= AfterStart(options_.limit_ns)) report_.timed_out = true;
 }
 
 bool Launcher::OnBroker() {
   auto packet = ReceivePacket(broker_);
   if (!packet.ok()) return false;
-  OnLaunch(*packet);
+  OnPacket(*packet);
   return true;
 }
 
-// Everything else that comes is an answer that nobody waits for.
-void Launcher::OnLaunch(const Packet& packet) {
-  const auto launch = packet.As<Launch>();
-  if (!launch) return;
-  const Program* program = FindProgram(packet.Tail<Launch>());
-  Child& child = children_[launch->process];
-  if (child.initial == nullptr) {
-    child.report.id = launch->process;
-    child.report.name = program == nullptr ? "?" : program->name;
-    child.report.running = true;
-    ++foreground_;
+bool Launcher::CheckInterrupt() {
+  if (!scope_->TakeInterrupt()) return false;
+  if (!failed_) Fail("interrupted");
+  return true;
+}
+
+// What ends the broker may have been meant for all of us.
+void Launcher::OnBrokerGone() {
+  if (!CheckInterrupt() && !failed_) Fail("the broker has died");
+}
+
+void Launcher::OnPacket(const Packet& packet) {
+  if (const auto launch = packet.As<Launch>()) {
+    return OnLaunch(*launch, SplitTail(packet.Tail<Launch>()));
   }
+  // Of all answers, only those to exits are not waited for.
+  if (packet.header() && packet.header()->call != 0) --unanswered_;
+}
+
+void Launcher::OnLaunch(const Launch& launch, const std::vector<std::string>& strings) {
+  const Program* program = strings.size() == 2 ? FindProgram(strings[0]) : nullptr;
+  if (program == nullptr) return Fail("the broker asks for a program that nobody has");
+  Child& child = children_[launch.process];
+  if (child.initial == nullptr) {
+    auto maker = children_.find(launch.maker);
+    child.report.id = launch.process;
+    child.report.name = strings[1];
+    child.report.service = maker != children_.end() && maker->second.report.service;
+    child.report.running = true;
+    if (!child.report.service) ++foreground_;
+  }
+  if (!Fork(child, launch, *program)) {
+    Fail(absl::StrCat("process ", child.report.name, " cannot be started: ", strerror(errno)));
+  }
+}
+
+bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) {
   void* memory =
       mmap(nullptr, sizeof(Farewell), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (program == nullptr || memory == MAP_FAILED) return Fail("no memory for a process");
+  if (memory == MAP_FAILED) return false;
   child.farewell = SharedMapping(static_cast<std::byte*>(memory), sizeof(Farewell));
   std::fflush(nullptr);
   const pid_t launcher = getpid();
   child.pid = fork();
-  if (child.pid < 0) return Fail(absl::StrCat("no process: ", strerror(errno)));
+  if (child.pid < 0) return false;
   if (child.pid == 0) {
-    if (!BecomeChild({launch->uid, launch->gid, options_.cpus}, launcher)) _exit(126);
+    if (!BecomeChild({launch.uid, launch.gid, options_.cpus}, launcher)) _exit(126);
     process_main_({.broker = ConnectTo(address_),
-                   .ticket = launch->ticket,
-                   .program = program,
+                   .ticket = launch.ticket,
+                   .program = &program,
                    .farewell = child.farewell.As<Farewell>(),
                    .response_limit_ns =
                        child.initial == nullptr ? kNever : child.initial->response_limit_ns});
     _exit(0);
   }
+  // Its last words are nobody else's to write.
+  if (madvise(memory, sizeof(Farewell), MADV_DONTFORK) != 0) return false;
   child.pidfd = OpenPidfd(child.pid);
-  epoll_event event = {.events = EPOLLIN, .data = {.u64 = Raw(launch->process)}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, child.pidfd.get(), &event);
+  epoll_event event = {.events = EPOLLIN, .data = {.u64 = Raw(launch.process)}};
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, child.pidfd.get(), &event) == 0;
 }
 
-void Launcher::Reap(Child& child) {
-  if (child.pid < 0) return;
+// Books the end of a process and tells the broker. False: it has not ended, and `options` say not
+// to wait for that.
+bool Launcher::Reap(Child& child, int options) {
   siginfo_t info = {};
-  if (waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) != 0) return;
+  if (child.pid < 0 || waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | options) != 0 ||
+      info.si_pid == 0) {
+    return false;
+  }
   child.pid = -1;
   child.pidfd.Reset();
-  const Farewell& farewell = *child.farewell.As<Farewell>();
+  const SharedMapping memory = std::move(child.farewell);
+  const Farewell& farewell = *memory.As<Farewell>();
   ProcessReport& report = child.report;
-  report.running = ending_ && report.service;
-  if (info.si_code == CLD_EXITED && farewell.said != 0) {
-    report.exit = {static_cast<ExitKind>(farewell.kind), farewell.code,
-                   TextOf(farewell.reason.data(), farewell.reason.size())};
-  } else if (!report.running) {
-    report.exit = FromWait(info);
-  }
-  report.messages_sent = farewell.messages_sent;
-  report.messages_received = farewell.messages_received;
-  report.bytes_copied = farewell.bytes_copied;
-  report.bytes_leased = farewell.bytes_leased;
-  report.late_responses = farewell.late_responses;
-  report.worst_response_ns = farewell.worst_response_ns;
-  for (uint32_t i = 0; i < std::min<uint32_t>(farewell.counters_used, Farewell::kMaxCounters);
-       ++i) {
-    const Farewell::Counter& counter = farewell.counters[i];
-    report.counters[TextOf(counter.name.data(), counter.name.size())] = counter.total;
-  }
-  child.farewell = SharedMapping();
-  if (ending_) return;
+  ReadNumbers(farewell, report);
+  if (ending_) return true;  // it was running when the run ended
+  report.running = false;
+  report.exit = ReadExit(info, farewell);
   if (!report.service) --foreground_;
   if (report.exit.kind > ExitKind::kKilled) {
     report_.problems.push_back(absl::StrCat(report.name, ": ", report.exit.reason));
   }
   const Exited exited = {report.id, static_cast<uint32_t>(report.exit.kind), report.exit.code};
-  Packet packet = Packet::Of(++last_call_, exited, report.exit.reason);
-  if (absl::Status sent = SendPacket(broker_, packet); !sent.ok() && !failed_) {
-    Fail("the broker has ended");
+  ++unanswered_;
+  if (!SendPacket(broker_, Packet::Of(++last_call_, exited, report.exit.reason)).ok()) {
+    OnBrokerGone();
   }
+  return true;
 }
 
 // Services, and whoever is left when a run fails or its time is over.
 void Launcher::KillAll() {
+  for (auto& [id, child] : children_) Reap(child, WNOHANG);  // who has ended by itself
   ending_ = true;
   for (auto& [id, child] : children_) {
-    if (child.pid < 0) continue;
-    if (!child.report.service) child.report.exit = {ExitKind::kKilled, 128, "killed at the end"};
-    kill(child.pid, SIGKILL);
+    if (child.pid >= 0) kill(child.pid, SIGKILL);
   }
-  for (auto& [id, child] : children_) {
-    const ExitStatus exit = child.report.exit;
-    const bool was_running = child.pid >= 0;
-    Reap(child);
-    if (was_running) child.report.running = true;
-  }
+  for (auto& [id, child] : children_) Reap(child);
 }
 
 }  // namespace parley::host

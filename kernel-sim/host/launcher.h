@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "kernel-sim/host/fd.h"
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/process_main.h"
+#include "kernel-sim/host/run_scope.h"
 
 namespace parley::host {
 
@@ -41,10 +43,15 @@ class Launcher final : public Machine {
   bool SpawnNext();
   void Serve(int64_t until_ns);
   int64_t NextTurn() const;
+  int64_t AfterStart(int64_t ns) const;
   absl::StatusOr<Packet> Ask(Packet packet);
   bool OnBroker();
-  void OnLaunch(const Packet& packet);
-  void Reap(Child& child);
+  void OnPacket(const Packet& packet);
+  void OnLaunch(const Launch& launch, const std::vector<std::string>& strings);
+  bool Fork(Child& child, const Launch& launch, const Program& program);
+  void OnBrokerGone();
+  bool CheckInterrupt();
+  bool Reap(Child& child, int options = 0);
   void KillAll();
   void StopBroker();
   void Fail(std::string problem);
@@ -56,14 +63,16 @@ class Launcher final : public Machine {
   const ProcessMain process_main_;
   std::vector<InitialProcess> initial_;
 
-  std::string address_;  // of the broker's socket, abstract
-  UniqueFd broker_, broker_pidfd_, epoll_, signals_;
+  std::optional<RunScope> scope_;  // while it runs
+  std::string address_;            // of the broker's socket, abstract
+  UniqueFd broker_, broker_pidfd_, epoll_;
   pid_t broker_pid_ = -1;
   uint32_t last_call_ = 0;
   std::deque<Packet> notices_;  // that came while an answer was waited for
   std::map<ProcessId, Child> children_;
   size_t next_initial_ = 0;
   size_t foreground_ = 0;  // processes that run and are no services
+  size_t unanswered_ = 0;  // exits that the broker has not confirmed
   int64_t start_ns_ = 0;
   bool failed_ = false, ending_ = false;
   RunReport report_;

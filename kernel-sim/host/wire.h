@@ -178,7 +178,8 @@ struct BecomeLauncher {  // instead of Join; tail: the programs' names, each end
   static constexpr Kind kKind = Kind::kBecomeLauncher;
   uint32_t version;
 };
-struct Launch {  // notice to the launcher; tail: the program's name
+struct Launch {  // notice to the launcher; tail: the program's and the process's name, each ended
+                 // by a zero byte
   static constexpr Kind kKind = Kind::kLaunch;
   uint64_t ticket;
   ProcessId process;

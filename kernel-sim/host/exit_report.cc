@@ -1,0 +1,53 @@
+// Exits as Linux tells them, or as a process's last words do.
+#include "kernel-sim/host/exit_report.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace parley::host {
+namespace {
+
+std::string TextOf(const char* begin, size_t room) {
+  return std::string(begin, strnlen(begin, room));
+}
+
+}  // namespace
+
+ExitStatus ReadExit(const siginfo_t& linux_says, const Farewell& farewell) {
+  const int status = linux_says.si_status;  // an exit code, or a signal
+  if (linux_says.si_code == CLD_EXITED && farewell.said == 0) {
+    return {ExitKind::kReturned, status, ""};
+  }
+  if (linux_says.si_code == CLD_EXITED) {
+    if (farewell.kind > static_cast<uint32_t>(ExitKind::kStackOverflow)) {
+      return {ExitKind::kFault, 128, "its farewell makes no sense"};
+    }
+    return {static_cast<ExitKind>(farewell.kind), farewell.code,
+            TextOf(farewell.reason.data(), farewell.reason.size())};
+  }
+  if (status == SIGKILL || status == SIGTERM) return {ExitKind::kKilled, 128, "killed"};
+  if (status == SIGABRT) return {ExitKind::kException, 128, "aborted"};
+  const char* name = sigabbrev_np(status);
+  return {ExitKind::kFault, 128,
+          absl::StrCat("killed by signal ",
+                       name == nullptr ? absl::StrCat(status) : absl::StrCat("SIG", name))};
+}
+
+void ReadNumbers(const Farewell& farewell, ProcessReport& report) {
+  report.messages_sent = farewell.messages_sent;
+  report.messages_received = farewell.messages_received;
+  report.bytes_copied = farewell.bytes_copied;
+  report.bytes_leased = farewell.bytes_leased;
+  report.late_responses = farewell.late_responses;
+  report.worst_response_ns = farewell.worst_response_ns;
+  const size_t count = std::min<size_t>(farewell.counters_used, Farewell::kMaxCounters);
+  for (size_t i = 0; i < count; ++i) {
+    const Farewell::Counter& counter = farewell.counters[i];
+    report.counters[TextOf(counter.name.data(), counter.name.size())] = counter.total;
+  }
+}
+
+}  // namespace parley::host
