@@ -109,9 +109,9 @@ struct Board {
   std::atomic<uint32_t> client{0};
   Token token;
 
-  void WaitFor(int at_least) const {
+  void WaitFor(int at_least, int patience_ms = 10'000) const {
     for (int i = 0; stage < at_least; ++i) {
-      if (i == 10'000) _exit(kStuck);
+      if (i == patience_ms) _exit(kStuck);
       SleepMs(1);
     }
   }
@@ -157,8 +157,9 @@ TEST_CASE("broker loop: a server hears that its client has died, whoever holds t
         [&](Guest& self, const Joined&) {
           board->WaitFor(1);
           if (!self.Ask<Connected>(Connect{board->token})) return 1;
-          if (held && fork() == 0) {  // only the pidfd tells now
-            board->WaitFor(3);
+          // Only the pidfd tells now: held longer than the server waits for the news.
+          if (held && fork() == 0) {
+            board->WaitFor(3, 3000 * kGuestPatienceS);
             _exit(0);
           }
           for (;;) pause();
