@@ -128,7 +128,7 @@ void Process::OnNotice(Packet packet) {
       if (const auto unlent = packet.As<Unlent>()) OnUnlent(*unlent);
       return;
     case Kind::kReplaced:
-      return OnReplaced(packet);
+      return OnReplaced(std::move(packet));
     case Kind::kGrantEnded:
       if (const auto ended = packet.As<GrantEnded>()) OnGrantEnded(ended->capability);
       return;

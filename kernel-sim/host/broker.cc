@@ -98,6 +98,9 @@ bool Broker::Run(PeerRecord& peer, const Packet& packet,
   return true;
 }
 
+// A peer's packets keep their order, so the answer says it all.
+Broker::Answer Broker::OnCatchUp(ProcessRecord&, const CatchUp&) { return Packet::Of(0, Done{}); }
+
 bool Broker::Dispatch(PeerRecord& peer, const Packet& packet) {
   if (!packet.header()) return false;
   if (peer.set != nullptr) return DispatchLauncher(peer, packet);
@@ -153,6 +156,8 @@ bool Broker::DispatchProcess(PeerRecord& peer, const Packet& packet) {
       return Run(peer, packet, &Broker::OnOpenEvent);
     case Kind::kFindDeadlock:
       return Run(peer, packet, &Broker::OnFindDeadlock);
+    case Kind::kCatchUp:
+      return Run(peer, packet, &Broker::OnCatchUp);
     case Kind::kMakeRegion:
       return Run(peer, packet, &Broker::OnMakeRegion);
     case Kind::kGrantRegion:

@@ -53,8 +53,9 @@ struct BrokerLimits {
   size_t connections_per_process = 65536;
   size_t links_per_process = 65536;  // of all its connections
   size_t links_per_connection = 64;
-  size_t processes_per_set = 32768;  // that have not been reported as exited
-  size_t strangers_per_user = 1024;  // peers that have not said what they are; more are dropped
+  size_t lends_per_connection = 1024;  // each takes a descriptor of the server's
+  size_t processes_per_set = 32768;    // that have not been reported as exited
+  size_t strangers_per_user = 1024;    // peers that have not said what they are; more are dropped
 };
 
 class Broker {
@@ -198,13 +199,15 @@ class Broker {
 
   // broker_lends.cc
   Answer OnLend(ProcessRecord& lender, const Lend& call);
-  static Packet MakeLent(uint32_t connection, const RegionRecord& region, Rights rights,
-                         UniqueFd memory);
+  static Packet MakeLent(uint32_t connection, uint32_t lend, const RegionRecord& region,
+                         Rights rights, UniqueFd memory);
   using LendKey = std::pair<uint32_t, RegionId>;
-  void EndLends(CapabilityId capability, const std::set<LendKey>& lends,
-                std::map<LendKey, Rights>& before);
-  void TellLendsEnded(const std::map<LendKey, Rights>& before);
+  using LentBefore = std::map<LendKey, LentRegion>;
+  void EndLends(CapabilityId capability, const std::set<LendKey>& lends, LentBefore& before);
+  void TellLendsEnded(const LentBefore& before);
   void ForgetLendsOver(ConnectionRecord& connection);
+
+  Answer OnCatchUp(ProcessRecord& asker, const CatchUp& call);  // broker.cc
 
   // broker_deadlock.cc
   Answer OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& call);
@@ -231,7 +234,7 @@ class Broker {
 
   // The last of each that was used.
   uint32_t last_process_ = 0, last_channel_ = 0, last_bell_ = 0, last_connection_ = 0;
-  uint32_t last_region_ = 0;
+  uint32_t last_region_ = 0, last_lend_ = 0;
   uint64_t last_value_ = 0;  // of grant words, and so of events
 
   friend class DeadlockSearch;

@@ -54,7 +54,7 @@ void Broker::EndCapabilities(const std::vector<CapabilityId>& killed) {
     Dependents& dependents = ended.emplace_back(id, std::move(node.mapped())).second;
     for (uint32_t word : dependents.grant_words) ClearWord(*dependents.holder, word);
   }
-  std::map<LendKey, Rights> lent_before;
+  LentBefore lent_before;
   for (const auto& [id, dependents] : ended) {
     if (!dependents.grant_words.empty()) Notify(*dependents.holder, GrantEnded{id});
     EndLends(id, dependents.lends, lent_before);

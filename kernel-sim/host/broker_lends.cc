@@ -2,25 +2,18 @@
 //
 // A server knows of each region and connection one thing, the widest rights that a live capability
 // stands behind. It is told whenever they change.
+#include "absl/strings/str_cat.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
 
 namespace parley::host {
-namespace {
 
-Rights RightsOf(const LentBy& lent) {
-  Rights all = Rights::kNone;
-  for (const auto& [capability, rights] : lent) all = all | rights;
-  return all;
-}
-
-}  // namespace
-
-Packet Broker::MakeLent(uint32_t connection, const RegionRecord& region, Rights rights,
-                        UniqueFd memory) {
+Packet Broker::MakeLent(uint32_t connection, uint32_t lend, const RegionRecord& region,
+                        Rights rights, UniqueFd memory) {
   auto lent = Zeroed<Lent>();
   lent.connection = connection;
+  lent.lend = lend;
   lent.region = region.id;
   lent.rights = rights;
   lent.memory_bytes = region.bytes;
@@ -48,49 +41,59 @@ Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
   }
   const Rights rights = call.rights | Rights::kRead;
   auto known = connection->lent.find(region.id);
-  const Rights before = known == connection->lent.end() ? Rights::kNone : RightsOf(known->second);
+  const bool fresh = known == connection->lent.end();
+  const Rights before = fresh ? Rights::kNone : known->second.rights();
   const Rights after = before | rights;
+  if (fresh && connection->lent.size() >= limits_.lends_per_connection) {
+    return MakeError(Error::kQuotaExhausted,
+                     absl::StrCat(limits_.lends_per_connection,
+                                  " regions are lent over one connection already"));
+  }
+  const auto number = fresh ? NextNumber(last_lend_) : known->second.number;
+  if (!number.ok()) return number.status();
   const ProcessRecord& server = *connection->channel->owner;
   if (after != before) {
     auto memory = MemoryFor(region, server, after);
     if (!memory.ok()) return memory.status();
-    outlet_.Send(server.peer->id, MakeLent(connection->number, region, after, *std::move(memory)));
+    outlet_.Send(server.peer->id,
+                 MakeLent(connection->number, *number, region, after, *std::move(memory)));
   }
-  LentBy& lent = connection->lent[region.id];
-  auto by = lent.begin();
-  while (by != lent.end() && by->first != call.capability) ++by;
-  if (by == lent.end()) by = lent.insert(by, {call.capability, Rights::kNone});
+  LentRegion& lent = connection->lent[region.id];
+  lent.number = *number;
+  auto by = lent.by.begin();
+  while (by != lent.by.end() && by->first != call.capability) ++by;
+  if (by == lent.by.end()) by = lent.by.insert(by, {call.capability, Rights::kNone});
   by->second = by->second | rights;
   Dependents& dependents = dependents_[call.capability];
   dependents.lends.insert({connection->number, region.id});
-  return Packet::Of(0, Done{});
+  return Packet::Of(0, LendMade{*number});
 }
 
 // The capability ends, or its region is reclaimed. `before` gets what their servers had until then.
-void Broker::EndLends(CapabilityId capability, const std::set<LendKey>& lends,
-                      std::map<LendKey, Rights>& before) {
+void Broker::EndLends(CapabilityId capability, const std::set<LendKey>& lends, LentBefore& before) {
   for (const LendKey& key : lends) {
     ConnectionRecord& connection = *connections_.at(key.first);
-    LentBy& lent = connection.lent.at(key.second);
-    before.emplace(key, RightsOf(lent));
-    std::erase_if(lent, [&](const auto& by) { return by.first == capability; });
-    if (lent.empty()) connection.lent.erase(key.second);
+    LentRegion& lent = connection.lent.at(key.second);
+    before.emplace(key, lent);
+    std::erase_if(lent.by, [&](const auto& by) { return by.first == capability; });
+    if (lent.by.empty()) connection.lent.erase(key.second);
   }
 }
 
-void Broker::TellLendsEnded(const std::map<LendKey, Rights>& before) {
-  for (const auto& [key, rights] : before) {
+void Broker::TellLendsEnded(const LentBefore& before) {
+  for (const auto& [key, lent] : before) {
     const ConnectionRecord& connection = *connections_.at(key.first);
     auto left = connection.lent.find(key.second);
-    const Rights after = left == connection.lent.end() ? Rights::kNone : RightsOf(left->second);
-    if (after == rights) continue;
+    const Rights after = left == connection.lent.end() ? Rights::kNone : left->second.rights();
+    if (after == lent.rights()) continue;
     const ProcessRecord& server = *connection.channel->owner;
-    Notify(server, Unlent{key.first, key.second});
+    Notify(server, Unlent{key.first, lent.number});
     if (after == Rights::kNone) continue;
     const RegionRecord& region = *FindRegion(Raw(key.second));
     auto memory = MemoryFor(region, server, after);
     if (memory.ok() && server.stage == ProcessRecord::Stage::kJoined) {
-      outlet_.Send(server.peer->id, MakeLent(key.first, region, after, *std::move(memory)));
+      outlet_.Send(server.peer->id,
+                   MakeLent(key.first, lent.number, region, after, *std::move(memory)));
     }
   }
 }
@@ -98,7 +101,7 @@ void Broker::TellLendsEnded(const std::map<LendKey, Rights>& before) {
 // The connection is over: its server forgets them with it.
 void Broker::ForgetLendsOver(ConnectionRecord& connection) {
   for (const auto& [region, lent] : connection.lent) {
-    for (const auto& [capability, rights] : lent) {
+    for (const auto& [capability, rights] : lent.by) {
       auto dependents = dependents_.find(capability);
       if (dependents != dependents_.end()) {
         dependents->second.lends.erase({connection.number, region});

@@ -108,7 +108,15 @@ struct ChannelRecord {
 };
 
 // What was lent over one connection of one region: by which capabilities, how far.
-using LentBy = std::vector<std::pair<CapabilityId, Rights>>;
+struct LentRegion {
+  uint32_t number = 0;
+  std::vector<std::pair<CapabilityId, Rights>> by;  // not empty
+  Rights rights() const {
+    Rights all = Rights::kNone;
+    for (const auto& [capability, some] : by) all = all | some;
+    return all;
+  }
+};
 
 // One client process's way to one channel. Without a channel it is dead, and waits for its client
 // to close it.
@@ -119,9 +127,9 @@ struct ConnectionRecord {
   CapabilityId capability = CapabilityId::kNone;  // none: a process's first connection
   uint64_t badge = 0;
   int ceiling = kMaxPriority;
-  size_t links = 0;                 // made, for the quota
-  std::vector<BellPlace> places;    // of its links, while the channel lives
-  std::map<RegionId, LentBy> lent;  // none of them empty
+  size_t links = 0;               // made, for the quota
+  std::vector<BellPlace> places;  // of its links, while the channel lives
+  std::map<RegionId, LentRegion> lent;
 };
 
 // An event as registered (U4). Its owner is the channel's.

@@ -236,7 +236,7 @@ absl::Status Broker::Freeze(RegionRecord& region) {
     auto dependents = dependents_.find(capability->id);
     if (dependents == dependents_.end()) continue;
     for (const auto& [connection, id] : dependents->second.lends) {
-      for (auto& [by, rights] : connections_.at(connection)->lent.at(id)) rights = Rights::kRead;
+      for (auto& [by, rights] : connections_.at(connection)->lent.at(id).by) rights = Rights::kRead;
     }
   }
   for (Outgoing& notice : *notices) outlet_.Send(notice.to->peer->id, std::move(notice.packet));
@@ -261,8 +261,10 @@ absl::StatusOr<std::vector<Broker::Outgoing>> Broker::PrepareFreeze(const Region
   for (const auto& [connection, id] : lends) {
     auto memory = ReopenReadOnly(region.renewed);
     if (!memory.ok()) return memory.status();
-    notices.push_back({connections_.at(connection)->channel->owner,
-                       MakeLent(connection, region, Rights::kRead, *std::move(memory))});
+    const ConnectionRecord& over = *connections_.at(connection);
+    const uint32_t lend = over.lent.at(id).number;
+    notices.push_back({over.channel->owner,
+                       MakeLent(connection, lend, region, Rights::kRead, *std::move(memory))});
   }
   return notices;
 }
@@ -276,7 +278,7 @@ void Broker::EndGrants(RegionRecord& region) {
     killed.insert(killed.end(), some.begin(), some.end());
   }
   EndCapabilities(killed);
-  std::map<LendKey, Rights> before;
+  LentBefore before;
   const std::set<LendKey> lends = std::exchange(dependents_.at(region.root).lends, {});
   EndLends(region.root, lends, before);
   TellLendsEnded(before);

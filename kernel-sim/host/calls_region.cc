@@ -9,11 +9,13 @@ namespace {
 
 constexpr Rights kReadWrite = Rights::kRead | Rights::kWrite;
 
-// Puts other memory, of the same size, in the place of what is mapped.
+// Puts other memory, of the same size, in the place of what is mapped. What is read only is frozen,
+// so a private mapping shows the same; a shared one of sealed memory Linux before 6.7 refuses to
+// who may write into the file.
 absl::Status MapOver(const SharedMapping& mapping, const UniqueFd& memory, bool writable) {
   void* mapped =
       mmap(mapping.address(), mapping.bytes(), writable ? PROT_READ | PROT_WRITE : PROT_READ,
-           MAP_SHARED | MAP_FIXED, memory.get(), 0);
+           (writable ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED, memory.get(), 0);
   return mapped == MAP_FAILED ? Refuse(Error::kQuotaExhausted) : absl::OkStatus();
 }
 
@@ -60,7 +62,12 @@ absl::StatusOr<Mapping> Process::RegionCreate(uint64_t bytes, const RegionOption
   if (!answer.ok()) return answer.status();
   Locked locked(lock_);
   auto held = Hold(*answer, /*owner=*/true);
-  if (!held.ok()) return held.status();
+  if (!held.ok()) {
+    if (const auto made = answer->As<RegionMade>()) {
+      TellBroker(Packet::Of(0, CloseRegion{made->capability}));
+    }
+    return held.status();
+  }
   (*held)->handles = 1;
   return MappingOf(region_handles_.Add(*held), **held);
 }
@@ -102,13 +109,16 @@ absl::StatusOr<Mapping> Process::RegionRedeem(const Token& token) {
         return MappingOf(region_handles_.Add(known->second), *known->second);
       }
       if (asked) return Refuse(Error::kLeaseEnded);  // it ended meanwhile
+      ++redeeming_;
     }
     auto answer = Ask(Redeem{token});
-    if (!answer.ok()) return answer.status();
     Locked locked(lock_);
-    auto held = Hold(*answer, /*owner=*/false);
+    auto held = answer.ok() ? Hold(*answer, /*owner=*/false) : answer.status();
+    if (held.ok()) redeemed_[token] = *held;
+    // One that was frozen after the broker's answer, and before it was held here.
+    for (const Packet& replaced : early_replaced_) Replace(replaced);
+    if (--redeeming_ == 0) early_replaced_.clear();
     if (!held.ok()) return held.status();
-    redeemed_[token] = *held;
   }
 }
 
@@ -123,85 +133,115 @@ absl::StatusOr<HeldRegion*> Process::FindOwned(RegionHandle handle) {
 bool Process::IsContested(HeldRegion& held) {
   std::erase_if(held.contested, [](const HeldRegion::Contested& contested) {
     const Slot& slot = contested.link->As<Link>()->slots[contested.slot];
-    return contested.server->dead || PhaseOf(slot.state.load()) != Phase::kLeft ||
+    const Phase phase = PhaseOf(slot.state.load());
+    return contested.server->dead || (phase != Phase::kTaken && phase != Phase::kLeft) ||
            slot.sequence.load() != contested.sequence;
   });
   return !held.contested.empty();
 }
 
-// New memory for the region, with its contents; nothing of it stays mapped.
-absl::Status Process::CopyToRenewed(RegionHandle handle, UniqueFd& memory) {
-  CapabilityId capability;
-  {
-    Locked locked(lock_);
-    auto held = FindOwned(handle);
-    if (!held.ok()) return held.status();
-    capability = (*held)->capability;
-  }
-  auto renewed = Ask(RenewRegion{capability});
-  if (!renewed.ok()) return renewed.status();
-  const auto made = renewed->As<RegionMade>();
-  if (!made || renewed->fds.empty()) return Refuse(Error::kQuotaExhausted);
-  auto copy = MapShared(renewed->fds[0], made->memory_bytes, /*writable=*/true);
-  if (!copy.ok()) return copy.status();
-  memory = std::move(renewed->fds[0]);
-  Locked locked(lock_);
+// -- Frozen, reclaimed: one thread at a time, without the lock while it copies and asks. No thread
+// of the owner may write meanwhile: what comes after the copy would be lost.
+
+// The lock is held. Until EndChange the region stays, though it be closed.
+absl::StatusOr<HeldRegion*> Process::BeginChange(RegionHandle handle) {
   auto held = FindOwned(handle);
-  if (!held.ok()) return held.status();
-  std::memcpy(copy->address(), (*held)->mapping.address(), copy->bytes());
-  return absl::OkStatus();
+  if (!held.ok()) return held;
+  if ((*held)->changing) {
+    return MakeError(Error::kContested, "another thread freezes or reclaims the region");
+  }
+  (*held)->changing = true;
+  return held;
+}
+
+void Process::EndChange(HeldRegion& held, EndedRegions& ended) {
+  held.changing = false;
+  EndHeldIfUnused(held, ended);
+}
+
+// New memory for the region, with its contents; nothing of it stays mapped.
+absl::StatusOr<UniqueFd> Process::CopyToRenewed(const HeldRegion& held) {
+  auto renewed = Ask(RenewRegion{held.capability});
+  if (!renewed.ok()) return renewed.status();
+  if (renewed->fds.empty()) return Refuse(Error::kQuotaExhausted);
+  auto copy = MapShared(renewed->fds[0], held.mapping.bytes(), /*writable=*/true);
+  if (!copy.ok()) return copy.status();
+  std::memcpy(copy->address(), held.mapping.address(), copy->bytes());
+  return std::move(renewed->fds[0]);
 }
 
 absl::Status Process::RegionFreeze(RegionHandle handle) {
   PARLEY_ENTER();
-  CapabilityId capability;
+  HeldRegion* held = nullptr;
   {
     Locked locked(lock_);
-    auto held = FindOwned(handle);
-    if (!held.ok()) return held.status();
-    if ((*held)->frozen) return absl::OkStatus();
-    if ((*held)->leases > 0 || IsContested(**held)) return Refuse(Error::kContested);
-    capability = (*held)->capability;
+    auto owned = BeginChange(handle);
+    if (!owned.ok()) return owned.status();
+    held = *owned;
+    const bool writing = held->out_leases > 0 || IsContested(*held);
+    if (held->frozen || writing) {
+      held->changing = false;
+      if (held->frozen) return absl::OkStatus();
+      return MakeError(Error::kContested, "a server may still be writing into the region");
+    }
   }
-  UniqueFd memory;
-  if (absl::Status copied = CopyToRenewed(handle, memory); !copied.ok()) return copied;
-  if (auto done = Ask(CommitRegion{capability, 1, 0}); !done.ok()) return done.status();
+  absl::Status frozen = Freeze(*held);
+  EndedRegions ended;
+  {
+    Locked locked(lock_);
+    EndChange(*held, ended);
+  }
+  EndAtBroker(ended);
+  return frozen;
+}
+
+absl::Status Process::Freeze(HeldRegion& held) {
+  const auto memory = CopyToRenewed(held);
+  if (!memory.ok()) return memory.status();
+  if (auto done = Ask(CommitRegion{held.capability, 1, 0}); !done.ok()) return done.status();
   Locked locked(lock_);
-  auto held = FindOwned(handle);
-  if (!held.ok()) return held.status();
-  (*held)->frozen = true;
-  (*held)->rights = Rights::kRead;
-  return MapOver((*held)->mapping, memory, /*writable=*/false);
+  held.frozen = true;
+  held.rights = Rights::kRead;
+  return MapOver(held.mapping, *memory, /*writable=*/false);
 }
 
 absl::StatusOr<Mapping> Process::RegionReclaim(RegionHandle handle) {
   PARLEY_ENTER();
-  CapabilityId capability;
-  bool frozen = false;
+  HeldRegion* held = nullptr;
   {
     Locked locked(lock_);
-    auto held = FindOwned(handle);
-    if (!held.ok()) return held.status();
-    capability = (*held)->capability;
-    frozen = (*held)->frozen;  // then nobody can write, and only the grants end
+    auto owned = BeginChange(handle);
+    if (!owned.ok()) return owned.status();
+    held = *owned;
   }
-  UniqueFd memory;
-  if (!frozen) {
-    if (absl::Status copied = CopyToRenewed(handle, memory); !copied.ok()) return copied;
+  const absl::Status reclaimed = Reclaim(*held);
+  Mapping mapping;
+  EndedRegions ended;
+  {
+    Locked locked(lock_);
+    mapping = MappingOf(handle, *held);
+    EndChange(*held, ended);
   }
-  if (auto done = Ask(CommitRegion{capability, 0, 0}); !done.ok()) return done.status();
-  Locked locked(lock_);
-  auto held = FindOwned(handle);
-  if (!held.ok()) return held.status();
-  if (!frozen) {
-    if (absl::Status mapped = MapOver((*held)->mapping, memory, /*writable=*/true); !mapped.ok()) {
-      return mapped;
-    }
-  }
-  (*held)->contested.clear();
-  ForgetLendsOf(capability);
-  return MappingOf(handle, **held);
+  EndAtBroker(ended);
+  if (!reclaimed.ok()) return reclaimed;
+  return mapping;
 }
+
+// A frozen one keeps its memory: nobody can write into it, and only the grants end.
+absl::Status Process::Reclaim(HeldRegion& held) {
+  absl::StatusOr<UniqueFd> memory = UniqueFd();
+  if (!held.frozen) memory = CopyToRenewed(held);
+  if (!memory.ok()) return memory.status();
+  if (auto done = Ask(CommitRegion{held.capability, 0, 0}); !done.ok()) return done.status();
+  Locked locked(lock_);
+  ++held.reclaims;
+  held.out_leases = 0;
+  held.contested.clear();
+  ForgetLendsOf(held.capability);
+  return held.frozen ? absl::OkStatus() : MapOver(held.mapping, *memory, /*writable=*/true);
+}
+
+// -- Held no more
 
 absl::Status Process::RegionCheck(RegionHandle handle) {
   PARLEY_ENTER();
@@ -214,20 +254,30 @@ absl::Status Process::RegionCheck(RegionHandle handle) {
 
 void Process::RegionClose(RegionHandle handle) noexcept {
   if (!EnterQuietly()) return;
-  Locked locked(lock_);
-  HeldRegion* held = region_handles_.Remove(handle);
-  if (held == nullptr) return;
-  --held->handles;
-  EndHeldIfUnused(*held);
+  EndedRegions ended;
+  {
+    Locked locked(lock_);
+    HeldRegion* held = region_handles_.Remove(handle);
+    if (held == nullptr) return;
+    --held->handles;
+    EndHeldIfUnused(*held, ended);
+  }
+  EndAtBroker(ended);
+}
+
+// Waits for the broker: then the grants are dead in every process, whoever looks.
+void Process::EndAtBroker(const EndedRegions& ended) {
+  for (CapabilityId capability : ended)
+    Ask(CloseRegion{capability}).IgnoreError();  // or it is gone
 }
 
 // R8: the owner's end ends the region, once its leases have ended. What was redeemed stays mapped
 // for the next redeem, until its right ends.
-void Process::EndHeldIfUnused(HeldRegion& held) {
-  if (held.handles > 0 || held.leases > 0) return;
+void Process::EndHeldIfUnused(HeldRegion& held, EndedRegions& ended) {
+  if (held.handles > 0 || held.leases > 0 || held.changing) return;
   if (held.owner) {
     ForgetLendsOf(held.capability);
-    TellBroker(Packet::Of(0, CloseRegion{held.capability}));
+    ended.push_back(held.capability);
   } else if (IsLive(held)) {
     return;
   }
@@ -236,7 +286,7 @@ void Process::EndHeldIfUnused(HeldRegion& held) {
 }
 
 void Process::ForgetLendsOf(CapabilityId capability) {
-  absl::erase_if(lends_, [&](const auto& lend) { return lend.first.second == capability; });
+  for (const auto& [number, connection] : connections_) connection->lends.erase(capability);
 }
 
 // The broker has cleared the word already.
@@ -246,11 +296,17 @@ void Process::OnGrantEnded(CapabilityId capability) {
   for (const auto& held : held_regions_) {
     if (held->capability == capability) ended.push_back(held.get());
   }
-  for (HeldRegion* held : ended) EndHeldIfUnused(*held);
+  EndedRegions own;  // none: an owner's right does not end
+  for (HeldRegion* held : ended) EndHeldIfUnused(*held, own);
 }
 
 // Frozen by its owner: the new memory takes the old one's place.
-void Process::OnReplaced(const Packet& packet) {
+void Process::OnReplaced(Packet packet) {
+  Replace(packet);
+  if (redeeming_ > 0) early_replaced_.push_back(std::move(packet));
+}
+
+void Process::Replace(const Packet& packet) {
   const auto replaced = packet.As<Replaced>();
   if (!replaced || packet.fds.empty()) return;
   for (const auto& held : held_regions_) {

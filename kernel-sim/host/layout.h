@@ -52,7 +52,7 @@ constexpr uint32_t WithPhase(uint32_t flags, Phase phase) {
 
 // R5, as the client claims it: a range of a region that the broker has lent to the server.
 struct SharedReference {
-  uint32_t region = 0;
+  uint32_t lend = 0;  // its number (wire.h)
   uint8_t direction = 0;
   uint8_t reserved[3] = {};
   uint64_t offset = 0;

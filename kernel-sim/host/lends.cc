@@ -1,10 +1,10 @@
 // Region references in messages (R5): what a client may refer to, and what its server may touch.
 //
 // A region is lent to a server once, through the broker, which hands the server its memory; from
-// then on a reference costs no more than its words in the slot (R6). A lease is good while the
-// message is unanswered, which one load tells (Inbound::lease_word).
-#include <time.h>
-
+// then on a reference costs no more than its words in the slot (R6). It names the lend by the
+// broker's number, so that memory which a reclaim has replaced (R7) is never taken for the new. A
+// lease is good while the message is unanswered and the lend stands, which one load tells
+// (Inbound::lease_words).
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -13,8 +13,6 @@
 
 namespace parley::host {
 namespace {
-
-constexpr int64_t kLendArrivesNs = 100'000'000;  // it left the broker before the message was sent
 
 Rights RightsFor(Direction direction) {
   switch (direction) {
@@ -27,14 +25,17 @@ Rights RightsFor(Direction direction) {
   }
   return Rights::kNone;
 }
+bool IsOut(const SharedReference& reference) {
+  return Includes(RightsFor(static_cast<Direction>(reference.direction)), Rights::kWrite);
+}
 
 }  // namespace
 
 // -- By the client
 
-// Fills send.references. `missing`: what has to be lent before they are good.
+// Fills send.references, unless something is `missing`.
 absl::Status Process::CheckReferences(Sending& send, const OutConnection& connection,
-                                      std::optional<Lend>& missing) {
+                                      std::optional<MissingLend>& missing) {
   const auto& references = send.arguments.regions;
   send.references.clear();
   if (references.size() > kMaxRegionReferences) {
@@ -60,81 +61,113 @@ absl::Status Process::CheckReferences(Sending& send, const OutConnection& connec
     if (!Includes(held->rights, wanted)) {
       return MakeError(Error::kNotPermitted, "a region reference beyond the sender's own rights");
     }
-    auto known = lends_.find({connection.number, held->capability});
-    if (known == lends_.end() || !Includes(known->second, wanted)) {
-      missing = Zeroed<Lend>();
-      missing->capability = held->capability;
-      missing->connection = connection.number;
-      missing->rights = wanted;
+    if (Includes(wanted, Rights::kWrite) && held->changing) {
+      return MakeError(Error::kContested, "another thread freezes or reclaims the region");
+    }
+    auto known = connection.lends.find(held->capability);
+    if (known == connection.lends.end() || !Includes(known->second.rights, wanted)) {
+      missing = {reference.region, held->reclaims, Zeroed<Lend>()};
+      missing->call.capability = held->capability;
+      missing->call.connection = connection.number;
+      missing->call.rights = wanted;
+      return absl::OkStatus();
     }
     SharedReference shared;
-    shared.region = Raw(held->id);
+    shared.lend = known->second.number;
     shared.direction = static_cast<uint8_t>(reference.direction);
     shared.offset = held->offset + reference.offset;
     shared.length = reference.length;
-    send.references.push_back({held, shared});
+    send.references.push_back({held, shared, held->reclaims});
   }
   return absl::OkStatus();
 }
 
-// The lock is held. Of a message that was left, what its server may still write is contested.
-void Process::EndReferences(const Sending& send) {
+// Whatever has ended meanwhile, the caller finds when it looks again.
+absl::Status Process::LendMissing(const MissingLend& missing) {
+  const Lend& call = missing.call;
+  auto answer = Ask(call);
+  if (!answer.ok()) return answer.status();
+  const auto made = answer->As<LendMade>();
+  PARLEY_CHECK(made.has_value());
+  Locked locked(lock_);
+  auto connection = connections_.find(call.connection);
+  const HeldRegion* held = region_handles_.Find(missing.region);
+  if (connection == connections_.end() || held == nullptr || held->capability != call.capability ||
+      held->reclaims != missing.reclaims) {
+    return absl::OkStatus();
+  }
+  OutConnection::Lending& known = connection->second->lends[call.capability];
+  known = {made->lend, known.rights | call.rights};
+  return absl::OkStatus();
+}
+
+// The lock is held.
+void Process::BeginReferences(const Sending& send) {
+  for (const Sending::Reference& reference : send.references) {
+    ++reference.held->leases;
+    if (IsOut(reference.shared)) ++reference.held->out_leases;
+  }
+}
+
+// The lock is held. Of a message that was received and not answered, what its server may still
+// write is contested, unless it has been reclaimed.
+void Process::EndReferences(const Sending& send, EndedRegions& ended) {
   if (send.references.empty()) return;
   const Slot& slot = send.slot();
-  const bool left = PhaseOf(slot.state.load()) == Phase::kLeft;
+  const Phase phase = PhaseOf(slot.state.load());
+  const bool unanswered = phase == Phase::kTaken || phase == Phase::kLeft;
   for (const Sending::Reference& reference : send.references) {
     HeldRegion& held = *reference.held;
-    --held.leases;
     numbers().bytes_leased += reference.shared.length;
-    if (left && reference.shared.direction != static_cast<uint8_t>(Direction::kIn)) {
+    if (!IsOut(reference.shared) || reference.reclaims != held.reclaims) continue;
+    --held.out_leases;
+    if (unanswered) {
       held.contested.push_back({send.out.link->memory, send.out.index, slot.sequence.load(),
                                 send.out.connection->server});
     }
   }
-  for (const Sending::Reference& reference : send.references) EndHeldIfUnused(*reference.held);
+  // Each holds it until here, also when several refer to the same.
+  for (const Sending::Reference& reference : send.references) {
+    --reference.held->leases;
+    EndHeldIfUnused(*reference.held, ended);
+  }
 }
 
 // -- By the server
 
+// New, or with other rights, or frozen. What is leased of the old memory stays mapped.
 void Process::OnLent(Packet packet) {
   const auto lent = packet.As<Lent>();
   if (!lent || packet.fds.empty()) return;
   auto links = served_connections_.find(lent->connection);
   if (links == served_connections_.end()) return;
-  ServedLends& lends = *links->second.front()->lends;
-  ServedLends::Lent& known = lends.lent[lent->region];
-  if (known.mapping.address() != nullptr) lends.ended.push_back(std::move(known.mapping));
+  ServedLends::Lent& known = links->second.front()->lends->lent[lent->lend];
+  known.region = lent->region;
   known.rights = lent->rights;
   known.bytes = lent->memory_bytes;
   known.memory = std::move(packet.fds[0]);
+  known.mapping = nullptr;
 }
 
 // The lender has lost the region: leases out of it are dead, though their memory stays.
 void Process::OnUnlent(const Unlent& unlent) {
   auto links = served_connections_.find(unlent.connection);
   if (links == served_connections_.end()) return;
-  ServedLends& lends = *links->second.front()->lends;
-  auto known = lends.lent.find(unlent.region);
-  if (known == lends.lent.end()) return;
-  if (known->second.mapping.address() != nullptr) {
-    lends.ended.push_back(std::move(known->second.mapping));
-  }
-  lends.lent.erase(known);
+  links->second.front()->lends->lent.erase(unlent.lend);
   for (ServedLink* link : links->second) {
     for (const auto& inbound : link->inbound) {
-      const auto* end = inbound->references.begin() + inbound->reference_count;
-      const bool refers =
-          std::any_of(std::as_const(inbound->references).begin(), end,
-                      [&](const SharedReference& at) { return at.region == Raw(unlent.region); });
-      if (inbound->serial != 0 && refers) inbound->lease_word.store(0);
+      for (size_t i = 0; i < inbound->reference_count; ++i) {
+        if (inbound->references[i].lend == unlent.lend) inbound->lease_words[i].store(0);
+      }
     }
   }
 }
 
+// The broker has sent the Lent before the client could refer to it, but the agent may not have seen
+// it yet; it has once a later answer of the broker's is there.
 absl::StatusOr<Mapping> Process::MessageLease(MessageHandle message, uint32_t index) {
   PARLEY_ENTER();
-  const int64_t until = MonotonicNs() + kLendArrivesNs;
-  for (;;) {
+  for (bool caught_up = false;; caught_up = true) {
     {
       Locked locked(lock_);
       Inbound* inbound = FindMessage(message);
@@ -144,41 +177,45 @@ absl::StatusOr<Mapping> Process::MessageLease(MessageHandle message, uint32_t in
                                                                int{inbound->reference_count}));
       }
       const SharedReference& claim = inbound->references[index];
-      ServedLends& lends = *inbound->link.lends;
-      auto lent = lends.lent.find(RegionId{claim.region});
+      auto& lends = inbound->link.lends->lent;
+      auto lent = lends.find(claim.lend);
       const Rights rights = RightsFor(static_cast<Direction>(claim.direction));
-      if (lent != lends.lent.end() && Includes(lent->second.rights, rights)) {
-        return MapLease(*inbound, claim, rights, lent->second);
+      if (lent != lends.end() && Includes(lent->second.rights, rights)) {
+        return MapLease(*inbound, index, rights, lent->second);
       }
-      if (inbound->link.detached || inbound->lease_word.load() != inbound->serial ||
-          MonotonicNs() >= until) {
-        return Refuse(Error::kLeaseEnded);
-      }
+      if (caught_up) return MakeError(Error::kLeaseEnded, "the region was revoked or reclaimed");
     }
-    const timespec while_the_agent_hears_of_it = {0, 50'000};
-    nanosleep(&while_the_agent_hears_of_it, nullptr);
+    Ask(CatchUp{}).IgnoreError();  // without a broker nothing more will come
   }
 }
 
-// `claim` is the client's word: checked against what the broker has said.
-absl::StatusOr<Mapping> Process::MapLease(Inbound& inbound, const SharedReference& claim,
-                                          Rights rights, ServedLends::Lent& lent) {
+// The client's word is checked against what the broker has said.
+absl::StatusOr<Mapping> Process::MapLease(Inbound& inbound, uint32_t index, Rights rights,
+                                          ServedLends::Lent& lent) {
+  const SharedReference& claim = inbound.references[index];
   if (rights == Rights::kNone || claim.length == 0 || claim.offset > lent.bytes ||
       claim.length > lent.bytes - claim.offset) {
     return Refuse(Error::kLeaseEnded);
   }
-  if (lent.mapping.address() == nullptr) {
+  if (lent.mapping == nullptr) {
     auto mapped = MapShared(lent.memory, lent.bytes, Includes(lent.rights, Rights::kWrite));
     if (!mapped.ok()) return mapped.status();
-    lent.mapping = *std::move(mapped);
+    lent.mapping = std::make_shared<const SharedMapping>(*std::move(mapped));
+    lent.memory.Reset();
   }
+  if (std::find(inbound.leased.begin(), inbound.leased.end(), lent.mapping) ==
+      inbound.leased.end()) {
+    inbound.leased.push_back(lent.mapping);
+  }
+  std::atomic<uint64_t>& word = inbound.lease_words[index];
+  if (word.load() == 0) word.store(++last_lease_);
   return Mapping{.region = RegionHandle::kNone,
-                 .id = RegionId{claim.region},
-                 .address = lent.mapping.address() + claim.offset,
+                 .id = lent.region,
+                 .address = lent.mapping->address() + claim.offset,
                  .length = claim.length,
-                 .rights = rights,
-                 .live = &inbound.lease_word,
-                 .live_value = inbound.serial};
+                 .rights = rights | Rights::kRead,
+                 .live = &word,
+                 .live_value = word.load()};
 }
 
 absl::StatusOr<Direction> Process::MessageLeaseDirection(MessageHandle message, uint32_t index) {

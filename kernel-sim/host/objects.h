@@ -19,6 +19,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "kernel-sim/core/channel.h"
 #include "kernel-sim/core/handle_table.h"
 #include "kernel-sim/core/pulse.h"
@@ -74,6 +75,11 @@ struct OutConnection {
   bool revoked = false;  // R7: dead, though the channel may live
   FarPointer server;
   std::vector<std::unique_ptr<OutLink>> links;
+  struct Lending {
+    uint32_t number = 0;
+    Rights rights = Rights::kNone;
+  };
+  absl::flat_hash_map<CapabilityId, Lending> lends;  // what the broker has lent to its server (R5)
   HostChannel* death_channel = nullptr;
   uint64_t death_cookie = 0;
   int sends_in_flight = 0;  // one that is closed lives until they have ended
@@ -161,18 +167,21 @@ struct CondVar {
 //   2. Taken: `serial` is not 0, and the slot is this server's to answer; `gone` says that nobody
 //   waits for that.
 struct Inbound : Thread {
-  Inbound(ServedLink& link, uint32_t slot_index, uint32_t handle_slot,
-          std::atomic<uint64_t>& lease_word)
+  // R5: one word for each reference; of a lease that stands it holds that lease's number, which no
+  // other ever has.
+  using LeaseWords = std::array<std::atomic<uint64_t>, kMaxRegionReferences>;
+  Inbound(ServedLink& link, uint32_t slot_index, uint32_t handle_slot, LeaseWords& lease_words)
       : Thread(ThreadId::kNone, kMinPriority),
         link(link),
         slot_index(slot_index),
         handle_slot(handle_slot),
-        lease_word(lease_word) {}
+        lease_words(lease_words) {}
   ServedLink& link;
   const uint32_t slot_index;
   const uint32_t handle_slot;  // MessageHandle::slot
-  // R5: `serial` while the message is unanswered. Of the process, since leases outlive this.
-  std::atomic<uint64_t>& lease_word;
+  LeaseWords& lease_words;     // of the process: a program may look at one after the link has gone
+  // What its leases show stays mapped until it is answered, though it be lent no more (R9).
+  absl::InlinedVector<std::shared_ptr<const SharedMapping>, 1> leased;
 
   uint32_t sequence = 0;
   uint64_t serial = 0;
@@ -187,6 +196,10 @@ struct Inbound : Thread {
   uint8_t reference_count = 0;
   std::array<SharedReference, kMaxRegionReferences> references;
 
+  // R5: at the answer, and when the client leaves.
+  void EndLeases() {
+    for (size_t i = 0; i < reference_count; ++i) lease_words[i].store(0);
+  }
   Slot& slot() const;
 };
 
@@ -201,17 +214,17 @@ inline bool IsInLane(const Pulse& pulse) {
          pulse.source.kind == PulseSource::Kind::kEvent;
 }
 
-// What clients have lent over one connection (R5), by region. Mapped when first used, then kept
-// (R6): also what is lent no more, since a server may be touching it (R9).
+// What is lent over one connection now (R5), by the lends' numbers. Mapped when first used, then
+// kept for the next (R6).
 struct ServedLends {
   struct Lent {
+    RegionId region = RegionId::kNone;
     Rights rights = Rights::kNone;
     uint64_t bytes = 0;
-    UniqueFd memory;
-    SharedMapping mapping;  // empty until used
+    UniqueFd memory;                               // until it is mapped
+    std::shared_ptr<const SharedMapping> mapping;  // null until it is used
   };
-  absl::flat_hash_map<RegionId, Lent> lent;
-  std::vector<SharedMapping> ended;
+  absl::flat_hash_map<uint32_t, Lent> lent;
 };
 
 // A link, or an event's lane, as the server sees it. It lives until its client is gone and nothing
@@ -301,7 +314,10 @@ struct HeldRegion {
   uint64_t grant_value = 0;
   SharedMapping mapping;  // of the whole region
   int handles = 0;
-  int leases = 0;  // in messages in flight
+  int leases = 0;         // in messages in flight
+  int out_leases = 0;     // of them, since the last reclaim: those that a server may write through
+  uint32_t reclaims = 0;  // so far (R7)
+  bool changing = false;  // a thread freezes or reclaims it
   // Left in a slot whose server could write into it, until that lets go.
   struct Contested {
     std::shared_ptr<const SharedMapping> link;

@@ -219,13 +219,23 @@ class Process final : public Kernel {
   absl::Status BeginSend(Sending& send, ConnectionHandle connection);
   static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
   // lends.cc
+  // What has to be lent before a reference is good.
+  struct MissingLend {
+    RegionHandle region;
+    uint32_t reclaims;  // of the region, when it was found missing
+    Lend call;
+  };
   absl::Status CheckReferences(Sending& send, const OutConnection& connection,
-                               std::optional<Lend>& missing);
-  void EndReferences(const Sending& send);
+                               std::optional<MissingLend>& missing);
+  absl::Status LendMissing(const MissingLend& missing);
+  static void BeginReferences(const Sending& send);
+  using EndedRegions = absl::InlinedVector<CapabilityId, 1>;  // own ones, to end at the broker
+  void EndReferences(const Sending& send, EndedRegions& ended);
+  void EndAtBroker(const EndedRegions& ended);  // calls_region.cc; without the lock
   void OnLent(Packet packet);
   void OnUnlent(const Unlent& unlent);
-  static absl::StatusOr<Mapping> MapLease(Inbound& inbound, const SharedReference& claim,
-                                          Rights rights, ServedLends::Lent& lent);
+  absl::StatusOr<Mapping> MapLease(Inbound& inbound, uint32_t index, Rights rights,
+                                   ServedLends::Lent& lent);
   static absl::Status Submit(Sending& send);
   absl::Status AwaitReply(Sending& send);
   absl::Status LookForDeadlock(Sending& send);
@@ -297,11 +307,16 @@ class Process final : public Kernel {
   Mapping MappingOf(RegionHandle handle, const HeldRegion& held) const;
   absl::StatusOr<HeldRegion*> Hold(const Packet& packet, bool owner);
   absl::StatusOr<HeldRegion*> FindOwned(RegionHandle region);
-  absl::Status CopyToRenewed(RegionHandle region, UniqueFd& memory);
+  absl::StatusOr<HeldRegion*> BeginChange(RegionHandle region);
+  absl::StatusOr<UniqueFd> CopyToRenewed(const HeldRegion& held);
+  absl::Status Freeze(HeldRegion& held);
+  absl::Status Reclaim(HeldRegion& held);
+  void EndChange(HeldRegion& held, EndedRegions& ended);
   static bool IsContested(HeldRegion& held);
   void ForgetLendsOf(CapabilityId capability);
-  void EndHeldIfUnused(HeldRegion& held);
-  void OnReplaced(const Packet& packet);
+  void EndHeldIfUnused(HeldRegion& held, EndedRegions& ended);
+  void OnReplaced(Packet packet);
+  void Replace(const Packet& packet);
   void OnGrantEnded(CapabilityId capability);
 
   // -- calls_pulse.cc
@@ -354,11 +369,13 @@ class Process final : public Kernel {
   absl::flat_hash_set<std::unique_ptr<CondVar>> condition_records_;
   std::vector<Inbound*> inbound_;  // by MessageHandle::slot
   std::vector<uint32_t> free_inbound_;
-  std::deque<std::atomic<uint64_t>> lease_words_;  // by the same; they stay in place
+  std::deque<Inbound::LeaseWords> lease_words_;  // by the same; they stay in place
+  uint64_t last_lease_ = 0;
   HandleTable<RegionHandle, HeldRegion> region_handles_;
   absl::flat_hash_set<std::unique_ptr<HeldRegion>> held_regions_;
   absl::flat_hash_map<Token, HeldRegion*> redeemed_;  // R6: what is held already
-  absl::flat_hash_map<std::pair<uint32_t, CapabilityId>, Rights> lends_;  // told to the broker
+  int redeeming_ = 0;                   // threads that have asked to, and do not hold it yet;
+  std::vector<Packet> early_replaced_;  // what came for them meanwhile
   Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
 
   // Calls that wait for their answers, and the socket's sending side.

@@ -170,7 +170,6 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   std::copy_n(slot.region.begin(), inbound.reference_count, inbound.references.begin());
   inbound.serial = uint64_t{Raw(birth_.process)} << 40 | ++last_serial_;
   inbound.gone = inbound.unblock_requested = inbound.answering = false;
-  inbound.lease_word.store(inbound.serial);
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
   server.delivered = &inbound;
   ++numbers().messages_received;

@@ -65,7 +65,8 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
   HostChannel* channel = link.channel;
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
   inbound.serial = 0;
-  inbound.lease_word.store(0);
+  inbound.EndLeases();
+  inbound.leased.clear();
   inheritance_.EndReply(inbound);
   const bool lowered = !inheritance_.changed().empty();
   const bool watch = channel != nullptr && !link.detached && channel->receivers == 0 &&

@@ -64,7 +64,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
   send.reply_room = TotalBytes(arguments.reply);
   for (;;) {
     uint32_t number = 0;
-    std::optional<Lend> missing;
+    std::optional<MissingLend> missing;
     {
       Locked locked(lock_);
       OutConnection* connection = connection_handles_.Find(handle);
@@ -86,7 +86,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         return Refuse(Error::kDeadlineBeforeReceive);  // D1
       }
       if (!missing && ClaimSlot(*connection, send.out)) {
-        for (const Sending::Reference& reference : send.references) ++reference.held->leases;
+        BeginReferences(send);
         ++connection->sends_in_flight;
         send.level = std::min(thread.effective(), send.out.ceiling);
         send.slot().priority.store(static_cast<uint16_t>(send.level));
@@ -101,10 +101,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
       number = connection->number;
     }
     if (missing) {  // once for each region and connection
-      if (auto lent = Ask(*missing); !lent.ok()) return lent.status();
-      Locked locked(lock_);
-      Rights& known = lends_[{missing->connection, missing->capability}];
-      known = known | missing->rights;
+      if (absl::Status lent = LendMissing(*missing); !lent.ok()) return lent;
       continue;
     }
     // Every slot is in use: three more.
@@ -270,20 +267,23 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
 }
 
 void Process::EndSend(Sending& send) {
-  uint32_t closed = 0;
+  std::optional<uint32_t> closed;
+  EndedRegions ended;
   {
     Locked locked(lock_);
     OutConnection& connection = *send.out.connection;
     send.thread.sending = false;
-    EndReferences(send);
+    EndReferences(send, ended);
     send.out.link->claimed[send.out.index] = false;
     ShowState(send.thread, ThreadState::kRunning);
     --connection.sends_in_flight;
-    if (!connection.closed || connection.sends_in_flight > 0) return;
-    closed = connection.number;
-    ForgetIfUnused(connection);
+    if (connection.closed && connection.sends_in_flight == 0) {
+      closed = connection.number;
+      ForgetIfUnused(connection);
+    }
   }
-  TellBroker(Packet::Of(0, host::Disconnect{closed}));
+  if (closed) TellBroker(Packet::Of(0, host::Disconnect{*closed}));
+  EndAtBroker(ended);
 }
 
 }  // namespace parley::host

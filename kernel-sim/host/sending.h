@@ -17,6 +17,7 @@ struct Process::Sending {
   struct Reference {
     HeldRegion* held;
     SharedReference shared;
+    uint32_t reclaims;  // of the region so far
   };
   absl::InlinedVector<Reference, 2> references = {};  // R5
   Error leave_error = Error::kNone;  // D3: it has asked to leave, and gets this when its grace ends

@@ -40,7 +40,7 @@ void Process::ClientLeft(Inbound& inbound) {
   if (inbound.gone) return;
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
   inbound.gone = true;
-  inbound.lease_word.store(0);
+  inbound.EndLeases();
   inheritance_.EndReply(inbound);
   ApplyChanges();
 }
@@ -92,7 +92,7 @@ void Process::AddServedLink(std::unique_ptr<ServedLink> record) {
       }
       const uint32_t slot = free_inbound_.back();
       free_inbound_.pop_back();
-      while (lease_words_.size() <= slot) lease_words_.emplace_back(0);
+      while (lease_words_.size() <= slot) lease_words_.emplace_back();
       link.inbound[i] = std::make_unique<Inbound>(link, i, slot, lease_words_[slot]);
       inbound_[slot] = link.inbound[i].get();
     }

@@ -45,11 +45,13 @@ enum class Kind : uint32_t {
   kKill,
   kFindDeadlock,
   kFoundDeadlock,
+  kCatchUp,
   kMakeRegion,
   kGrantRegion,
   kRedeem,
   kRegion,
   kLend,
+  kLendMade,
   kRenewRegion,
   kCommitRegion,
   kCloseRegion,
@@ -321,6 +323,13 @@ struct FoundDeadlock {  // tail: the circle, empty without one that this thread 
   static constexpr Kind kKind = Kind::kFoundDeadlock;
 };
 
+// -- Order
+
+// Whatever the broker had to say to the caller before this comes before the answer. -> Done
+struct CatchUp {
+  static constexpr Kind kKind = Kind::kCatchUp;
+};
+
 // -- Regions
 
 struct MakeRegion {  // -> RegionMade
@@ -351,15 +360,21 @@ struct Redeem {  // -> RegionMade
   static constexpr Kind kKind = Kind::kRedeem;
   Token token;
 };
-struct Lend {  // R5: the server of `connection` may be shown this region in messages -> Done
+struct Lend {  // R5: the server of `connection` may be shown this region in messages -> LendMade
   static constexpr Kind kKind = Kind::kLend;
   CapabilityId capability;
   uint32_t connection;
   Rights rights;
 };
-struct Lent {  // notice to the server; descriptor: its memory
+struct LendMade {  // the server has been told
+  static constexpr Kind kKind = Kind::kLendMade;
+  uint32_t lend;  // its number, of one memory: what is lent after a reclaim has another
+};
+struct Lent {  // notice to the server, also when the rights or the memory change; descriptor: its
+               // memory
   static constexpr Kind kKind = Kind::kLent;
   uint32_t connection;
+  uint32_t lend;
   RegionId region;
   Rights rights;
   uint64_t memory_bytes;
@@ -367,7 +382,7 @@ struct Lent {  // notice to the server; descriptor: its memory
 struct Unlent {  // notice to the server: the lender has lost the region
   static constexpr Kind kKind = Kind::kUnlent;
   uint32_t connection;
-  RegionId region;
+  uint32_t lend;
 };
 // New memory for a region, by its owner, who copies the contents over (not by a mapping that is
 // still there at the commit) and then commits -> RegionMade, which replaces nothing yet.

@@ -156,19 +156,22 @@ TEST_CASE("broker: a server is lent what its client may show, and told when that
   CHECK(rig.Refusal(rig.owner.peer, Lend{capability, 99, Rights::kRead}) == Error::kBadHandle);
   CHECK(rig.Refusal(rig.owner.peer, Lend{capability, connection, Rights::kGrant}) ==
         Error::kInvalidArgument);
-  rig.Expect<Done>(rig.owner.peer, Lend{capability, connection, Rights::kRead});
+  const uint32_t lend =
+      rig.Expect<LendMade>(rig.owner.peer, Lend{capability, connection, Rights::kRead}).lend;
   auto [lent, packet] = rig.Notice<Lent>(rig.holder.peer);
+  CHECK(lent.lend == lend);
   CHECK(lent.region == region.made.region);
   CHECK(lent.rights == Rights::kRead);
   CHECK_FALSE(Writable(packet.fds.at(0)));
-  rig.Expect<Done>(rig.owner.peer, Lend{capability, connection, Rights::kRead});
+  rig.Expect<LendMade>(rig.owner.peer, Lend{capability, connection, Rights::kRead});
   CHECK(rig.Silent(rig.holder.peer));
-  rig.Expect<Done>(rig.owner.peer, Lend{capability, connection, kReadWrite});
+  CHECK(rig.Expect<LendMade>(rig.owner.peer, Lend{capability, connection, kReadWrite}).lend ==
+        lend);
   std::tie(lent, packet) = rig.Notice<Lent>(rig.holder.peer);
   CHECK(lent.rights == kReadWrite);
   CHECK(Writable(packet.fds.at(0)));
   rig.Expect<Done>(rig.owner.peer, CloseRegion{capability});
-  CHECK(rig.Notice<Unlent>(rig.holder.peer).first.region == region.made.region);
+  CHECK(rig.Notice<Unlent>(rig.holder.peer).first.lend == lent.lend);
   CHECK(rig.Refusal(rig.owner.peer, Lend{capability, connection, Rights::kRead}) ==
         Error::kLeaseEnded);
 }
@@ -183,21 +186,38 @@ TEST_CASE("broker: a lend that two grants stand behind is as wide as those that 
   const CapabilityId reads = rig.Redeemed(rig.holder, narrow).made.capability;
   const CapabilityId writes = rig.Redeemed(rig.holder, wide).made.capability;
   CHECK(rig.Refusal(rig.holder.peer, Lend{reads, connection, kReadWrite}) == Error::kNotPermitted);
-  rig.Expect<Done>(rig.holder.peer, Lend{writes, connection, kReadWrite});
-  rig.Expect<Done>(rig.holder.peer, Lend{reads, connection, Rights::kRead});
+  rig.Expect<LendMade>(rig.holder.peer, Lend{writes, connection, kReadWrite});
+  rig.Expect<LendMade>(rig.holder.peer, Lend{reads, connection, Rights::kRead});
   CHECK(rig.Notice<Lent>(server.peer).first.rights == kReadWrite);
   rig.Expect<Done>(rig.owner.peer, Revoke{wide});
   rig.Notice<Unlent>(server.peer);
   CHECK(rig.Notice<Lent>(server.peer).first.rights == Rights::kRead);
   const Token same = rig.Grant(region, Rights::kRead);
-  rig.Expect<Done>(rig.holder.peer,
-                   Lend{rig.Redeemed(rig.holder, same).made.capability, connection, Rights::kRead});
+  rig.Expect<LendMade>(rig.holder.peer, Lend{rig.Redeemed(rig.holder, same).made.capability,
+                                             connection, Rights::kRead});
   rig.Expect<Done>(rig.owner.peer, Revoke{same});
   CHECK(rig.Silent(server.peer));     // the other stands behind it still
   rig.broker.OnGone(rig.owner.peer);  // R8
   rig.broker.CheckInvariants();
   rig.Notice<Unlent>(server.peer);
   CHECK(rig.Silent(server.peer));
+}
+
+TEST_CASE("broker: what is lent over one connection is bounded") {
+  Regions rig;
+  const uint32_t connection = rig.ConnectToHolder();
+  CapabilityId last = CapabilityId::kNone;
+  for (size_t i = 0; i < BrokerLimits().lends_per_connection; ++i) {
+    last = rig.Make(kPageBytes).made.capability;
+    rig.Expect<LendMade>(rig.owner.peer, Lend{last, connection, Rights::kRead});
+    rig.outlet.sent[rig.holder.peer].clear();
+  }
+  const CapabilityId more = rig.Make(kPageBytes).made.capability;
+  CHECK(rig.Refusal(rig.owner.peer, Lend{more, connection, Rights::kRead}) ==
+        Error::kQuotaExhausted);
+  rig.Expect<LendMade>(rig.owner.peer, Lend{last, connection, kReadWrite});  // is lent already
+  rig.Expect<Done>(rig.owner.peer, CloseRegion{last});
+  rig.Expect<LendMade>(rig.owner.peer, Lend{more, connection, Rights::kRead});
 }
 
 TEST_CASE("broker: a frozen region is new memory that nobody can ever write (R4)") {
@@ -207,7 +227,7 @@ TEST_CASE("broker: a frozen region is new memory that nobody can ever write (R4)
   const Token token = rig.Grant(region, kReadWrite);
   const Shared held = rig.Redeemed(rig.holder, token);
   const uint32_t connection = rig.ConnectToHolder();
-  rig.Expect<Done>(rig.owner.peer, Lend{root, connection, kReadWrite});
+  rig.Expect<LendMade>(rig.owner.peer, Lend{root, connection, kReadWrite});
   rig.Notice<Lent>(rig.holder.peer);
   CHECK(rig.Refusal(rig.owner.peer, CommitRegion{root, 1, 0}) == Error::kInvalidArgument);
   CHECK(rig.Refusal(rig.holder.peer, RenewRegion{held.made.capability}) == Error::kNotPermitted);
@@ -248,7 +268,8 @@ TEST_CASE("broker: a reclaimed region is out of a cheat's reach, and its old mem
   const auto kept = MapShared(held.fd, kSize, true).value();
   kept.address()[100] = std::byte{66};
   const uint32_t connection = rig.ConnectToHolder();
-  rig.Expect<Done>(rig.owner.peer, Lend{root, connection, Rights::kRead});
+  const Lend call = {root, connection, Rights::kRead};
+  const uint32_t lend = rig.Expect<LendMade>(rig.owner.peer, call).lend;
   rig.Notice<Lent>(rig.holder.peer);
   const auto renewed = rig.Expect<RegionMade>(rig.owner.peer, RenewRegion{root});
   CHECK(renewed.grant_value == region.made.grant_value);
@@ -256,7 +277,9 @@ TEST_CASE("broker: a reclaimed region is out of a cheat's reach, and its old mem
   fresh.address()[100] = kept.address()[100];
   rig.Expect<Done>(rig.owner.peer, CommitRegion{root, 0, 0});
   rig.Notice<GrantEnded>(rig.holder.peer);
-  rig.Notice<Unlent>(rig.holder.peer);
+  CHECK(rig.Notice<Unlent>(rig.holder.peer).first.lend == lend);
+  CHECK(rig.Expect<LendMade>(rig.owner.peer, call).lend != lend);  // it is of other memory
+  rig.Notice<Lent>(rig.holder.peer);
   CHECK_FALSE(rig.Stands(rig.holder, held));
   CHECK(rig.Stands(rig.owner, region));
   CHECK(kept.address()[100] == std::byte{0});  // the hole

@@ -231,7 +231,7 @@ TEST_CASE("broker: a notice leaves before the answer, also to one and the same p
   CHECK(kinds(Extend{connection}) == std::vector{Kind::kAttached, Kind::kConnected});
   CHECK(kinds(OpenEvent{event}) == std::vector{Kind::kEventAttached, Kind::kOpenedEvent});
   CHECK(kinds(Lend{region.capability, connection, Rights::kRead}) ==
-        std::vector{Kind::kLent, Kind::kDone});
+        std::vector{Kind::kLent, Kind::kLendMade});
   CHECK(kinds(DestroyChannel{channel}) == std::vector{Kind::kChannelGone, Kind::kDone});
 }
 

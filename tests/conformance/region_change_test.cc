@@ -1,0 +1,169 @@
+// Conformance: regions that are frozen, revoked, reclaimed or closed while messages refer to them
+// (R4 to R8).
+#include <optional>
+
+#include "tests/support/world.h"
+
+namespace {
+
+using ipc::Access;
+using ipc::Error;
+using ipc::ErrorOf;
+using tests::Actor;
+using tests::Ms;
+using tests::RunAny;
+using tests::RunWorld;
+
+ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
+  return self.Open(path, absl::Seconds(1)).value();
+}
+
+// A server at /s that runs `serve` on its one message.
+Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
+  return {.name = "server", .main = [serve](ipc::Process& self) {
+            ipc::Channel channel = self.Attach("/s").value();
+            ipc::Received received = channel.Receive().value();
+            return serve(self, *received.message());
+          }};
+}
+
+TEST_CASE("R4 a region is frozen while a server may read it") {
+  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+              ipc::Lease in = message.Region(0).value();
+              self.Sleep(Ms(5)).IgnoreError();
+              CHECK(in.read()[0] == std::byte{7});
+              return message.Reply().ok() ? 0 : 1;
+            }),
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection server = OpenSoon(self, "/s");
+               ipc::Region region = self.CreateRegion(4096).value();
+               region.write()[0] = std::byte{7};
+               ipc::Thread sender =
+                   self.Spawn({},
+                              [&] { CHECK(server.Send({}, {}, {.regions = {region.In()}}).ok()); })
+                       .value();
+               self.Sleep(Ms(2)).IgnoreError();
+               CHECK(region.Freeze().ok());
+               CHECK(region.read()[0] == std::byte{7});
+               CHECK(ErrorOf(server.Send({}, {}, {.regions = {region.Out()}}).status()) ==
+                     Error::kNotPermitted);
+               CHECK(sender.Join().ok());
+               return 0;
+             }}});
+}
+
+TEST_CASE("R5 a lease lives on when another region of the same message is revoked") {
+  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+              ipc::Lease revoked = message.Region(0).value();
+              ipc::Lease kept = message.Region(1).value();
+              self.Sleep(Ms(5)).IgnoreError();
+              CHECK(revoked.read().empty());
+              CHECK(ErrorOf(message.Region(0).status()) == Error::kLeaseEnded);
+              CHECK_FALSE(kept.read().empty());
+              CHECK(message.Region(1).ok());
+              return message.Reply().ok() ? 0 : 1;
+            }),
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection server = OpenSoon(self, "/s");
+               ipc::Region region = self.CreateRegion(4096).value();
+               ipc::Region other = self.CreateRegion(4096).value();
+               const ipc::Token token = region.Grant(self.me(), Access::kRead).value();
+               ipc::Region held = self.Redeem(token).value();
+               ipc::Thread sender =
+                   self.Spawn(
+                           {},
+                           [&] {
+                             CHECK(server.Send({}, {}, {.regions = {held.In(), other.In()}}).ok());
+                           })
+                       .value();
+               self.Sleep(Ms(2)).IgnoreError();
+               CHECK(self.Revoke(token).ok());
+               CHECK(sender.Join().ok());
+               return 0;
+             }}});
+}
+
+TEST_CASE("R5 a channel that is destroyed under an out lease leaves nothing that is trusted") {
+  RunWorld({{.name = "server",
+             .main =
+                 [](ipc::Process& self) {
+                   std::optional<ipc::Channel> channel = self.Attach("/s").value();
+                   ipc::Received received = channel->Receive().value();
+                   ipc::Lease out = received.message()->Region(0).value();
+                   channel.reset();
+                   CHECK(out.write().empty());
+                   self.Sleep(Ms(5)).IgnoreError();
+                   { ipc::Message dropped = std::move(*received.message()); }
+                   self.Sleep(Ms(5)).IgnoreError();
+                   return 0;
+                 }},
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection server = OpenSoon(self, "/s");
+               ipc::Region region = self.CreateRegion(4096).value();
+               CHECK(ErrorOf(server.Send({}, {}, {.regions = {region.Out()}}).status()) ==
+                     Error::kServerDiedAfterReceive);
+               // The simulated kernel takes the memory away; Linux leaves it to the server.
+               if (tests::OnHost()) CHECK(ErrorOf(region.Check()) == Error::kContested);
+               self.Sleep(Ms(8)).IgnoreError();
+               CHECK(region.Check().ok());
+               return 0;
+             }}});
+}
+
+TEST_CASE("R7 what is sent after a reclaim refers to the new memory") {
+  constexpr int kTimes = 100;
+  RunWorld({{.name = "server",
+             .main =
+                 [](ipc::Process& self) {
+                   ipc::Channel channel = self.Attach("/s").value();
+                   for (int i = 0; i < kTimes; ++i) {
+                     ipc::Received received = channel.Receive().value();
+                     ipc::Lease lease = received.message()->Region(0).value();
+                     CHECK(lease.read()[0] == std::byte(i));
+                     lease.write()[1] = std::byte(i);
+                     CHECK(received.message()->Reply().ok());
+                   }
+                   return 0;
+                 }},
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection server = OpenSoon(self, "/s");
+               ipc::Region region = self.CreateRegion(4096).value();
+               for (int i = 0; i < kTimes; ++i) {
+                 region.write()[0] = std::byte(i);
+                 CHECK(region.Reclaim().ok());
+                 CHECK(server.Send({}, {}, {.regions = {region.InOut()}}).ok());
+                 CHECK(region.read()[1] == std::byte(i));
+               }
+               return 0;
+             }}});
+}
+
+TEST_CASE("R8 a region that is closed ends with the message that refers to it twice") {
+  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+              self.Sleep(Ms(5)).IgnoreError();
+              CHECK(message.Region(0)->read()[0] == std::byte{7});
+              CHECK(message.Region(1)->write().size() == 4096);
+              return message.Reply().ok() ? 0 : 1;
+            }),
+            {.name = "client", .main = [](ipc::Process& self) {
+               ipc::Connection server = OpenSoon(self, "/s");
+               std::optional<ipc::Region> region = self.CreateRegion(8192).value();
+               region->write()[0] = std::byte{7};
+               const ipc::Token token = region->Grant(self.me(), Access::kRead).value();
+               const ipc::RegionReference in = region->In(0, 4096), out = region->Out(4096);
+               ipc::Thread sender =
+                   self.Spawn({},
+                              [&, in, out] {
+                                CHECK(server.Send({}, {}, {.regions = {in, out}}).ok());
+                              })
+                       .value();
+               self.Sleep(Ms(2)).IgnoreError();
+               region.reset();
+               CHECK(self.Redeem(token).ok());  // in flight
+               CHECK(sender.Join().ok());
+               CHECK_FALSE(self.Redeem(token).ok());
+               return 0;
+             }}});
+}
+
+}  // namespace
