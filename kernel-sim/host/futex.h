@@ -64,6 +64,10 @@ class ABSL_LOCKABLE PriorityLock {
     // sanitizer, which does not see Linux write the word.
     word_.load(std::memory_order_acquire);
   }
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    uint32_t expected = 0;
+    return word_.compare_exchange_strong(expected, LinuxThreadId(), std::memory_order_acquire);
+  }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     uint32_t expected = LinuxThreadId();
     if (word_.compare_exchange_strong(expected, 0, std::memory_order_release)) return;

@@ -40,6 +40,11 @@ class Process final : public Kernel {
   // Joins, and starts the agent. The calling thread is the main thread from then on.
   absl::Status Join();
 
+  // From now on a touch of a region beyond its rights is told by name (faults.cc).
+  void CatchFaults();
+  // Says why the calling thread has faulted, as the process's farewell; false if it is no region's.
+  bool SayFault(const void* address, const char* deed);
+
   // kernel.h, in its order.
   const Birth& birth() const override { return birth_; }
   int64_t Now() override { return MonotonicNs() - start_ns_; }
@@ -314,6 +319,7 @@ class Process final : public Kernel {
   void EndChange(HeldRegion& held, EndedRegions& ended);
   static bool IsContested(HeldRegion& held);
   void ForgetLendsOf(CapabilityId capability);
+  RegionId FindRegionAt(const void* address) const;  // faults.cc
   void EndHeldIfUnused(HeldRegion& held, EndedRegions& ended);
   void OnReplaced(Packet packet);
   void Replace(const Packet& packet);

@@ -126,6 +126,7 @@ void RunProcess(ProcessStart start) {
     Say(farewell, ExitKind::kException, 1, absl::StrCat("cannot join: ", joined.message()));
     _exit(0);
   }
+  process->CatchFaults();
   try {
     const int code = program.main(*process);
     Say(farewell, ExitKind::kReturned, code, "");

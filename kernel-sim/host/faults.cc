@@ -1,0 +1,77 @@
+// A thread that touches a region beyond its rights ends its process (R4), and the process's last
+// words name thread, region and rule. Any other fault is Linux's to end it by.
+//
+// The handler may come anywhere: it takes the lock only if that is free, and no memory.
+#include <signal.h>
+#include <ucontext.h>
+
+#include <cstdio>
+
+#include "kernel-sim/host/process.h"
+
+namespace parley::host {
+namespace {
+
+// A signal handler is given nothing else to find its process by. Set once, before the handler is.
+Process* faulting_process = nullptr;
+struct sigaction others_action;  // a sanitizer's, or none
+
+const char* DeedOf([[maybe_unused]] const void* context) {
+#if defined(__x86_64__)
+  const auto& machine = static_cast<const ucontext_t*>(context)->uc_mcontext;
+  return (machine.gregs[REG_ERR] & 2) != 0 ? "wrote to" : "read from";
+#else
+  return "touched";
+#endif
+}
+
+void OnFault(int signal, siginfo_t* info, void* context) {
+  if (faulting_process->SayFault(info->si_addr, DeedOf(context))) _exit(0);
+  sigaction(signal, &others_action, nullptr);  // it faults again
+}
+
+bool Contains(const SharedMapping& mapping, const void* address) {
+  const auto* byte = static_cast<const std::byte*>(address);
+  return byte >= mapping.address() && byte < mapping.address() + mapping.bytes();
+}
+
+}  // namespace
+
+void Process::CatchFaults() {
+  faulting_process = this;
+  struct sigaction action = {};
+  action.sa_sigaction = &OnFault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaction(SIGSEGV, &action, &others_action);
+}
+
+// The region that is mapped at the address, none if none is. The lock is held.
+RegionId Process::FindRegionAt(const void* address) const {
+  for (const auto& held : held_regions_) {
+    if (Contains(held->mapping, address)) return held->id;
+  }
+  for (const auto& link : served_) {
+    if (link->lends == nullptr) continue;
+    for (const auto& [number, lent] : link->lends->lent) {
+      if (lent.mapping != nullptr && Contains(*lent.mapping, address)) return lent.region;
+    }
+  }
+  return RegionId::kNone;
+}
+
+bool Process::SayFault(const void* address, const char* deed) {
+  if (t_current_ == nullptr || !lock_.TryLock()) return false;
+  const RegionId region = FindRegionAt(address);
+  lock_.Unlock();
+  if (region == RegionId::kNone) return false;
+  Farewell& farewell = *start_.farewell;
+  std::snprintf(farewell.reason.data(), farewell.reason.size(),
+                "thread %s %s region %u beyond the rights it was granted (R4)",
+                t_current_->name.c_str(), deed, Raw(region));
+  farewell.kind = static_cast<uint32_t>(ExitKind::kFault);
+  farewell.code = 128;
+  farewell.said = 1;
+  return true;
+}
+
+}  // namespace parley::host
