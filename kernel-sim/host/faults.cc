@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
 namespace {
@@ -26,6 +27,7 @@ const char* DeedOf([[maybe_unused]] const void* context) {
 }
 
 void OnFault(int signal, siginfo_t* info, void* context) {
+  if (RescueCopy(context)) return;  // first: a kernel call's copy is refused (L5), region or not
   if (faulting_process->SayFault(info->si_addr, DeedOf(context))) _exit(0);
   sigaction(signal, &others_action, nullptr);  // it faults again
 }

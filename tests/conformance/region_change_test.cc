@@ -1,5 +1,6 @@
 // Conformance: regions that are frozen, revoked, reclaimed or closed while messages refer to them
 // (R4 to R8).
+#include <array>
 #include <optional>
 
 #include "tests/support/world.h"
@@ -50,6 +51,40 @@ TEST_CASE("R4 a region is frozen while a server may read it") {
                CHECK(sender.Join().ok());
                return 0;
              }}});
+}
+
+TEST_CASE(
+    "R4 a call that copies to where its caller may not write fails, and touches still end it") {
+  tests::Shared<int> copies_refused;
+  const parley::RunReport report = RunAny(
+      {Server([&](ipc::Process& self, ipc::Message& message) {
+         const auto writable = [](ipc::ConstBytes bytes) {
+           return ipc::MutableBytes(const_cast<std::byte*>(bytes.data()), 1);
+         };
+         ipc::Region frozen = self.CreateRegion(4096).value();
+         CHECK(frozen.Freeze().ok());
+         CHECK(ErrorOf(message.Read(0, writable(frozen.read())).status()) == Error::kBadAddress);
+         copies_refused = 1;
+         ipc::ConstBytes unmapped;
+         {
+           ipc::Region closed = self.CreateRegion(4096).value();
+           unmapped = closed.read();
+         }
+         CHECK(ErrorOf(message.Read(0, writable(unmapped)).status()) == Error::kBadAddress);
+         copies_refused = 2;
+         writable(frozen.read())[0] = std::byte{1};
+         return 0;
+       }),
+       {.name = "client", .main = [](ipc::Process& self) {
+          const std::array<std::byte, 1> request = {};
+          CHECK(ErrorOf(OpenSoon(self, "/s").Send(request, {}).status()) ==
+                Error::kServerDiedAfterReceive);
+          return 0;
+        }}});
+  CHECK(copies_refused == 2);
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0].find("server: thread main wrote to region") != std::string::npos);
+  CHECK(report.problems[0].find("(R4)") != std::string::npos);
 }
 
 TEST_CASE("R5 a lease lives on when another region of the same message is revoked") {
