@@ -3,7 +3,7 @@
 #include <array>
 #include <optional>
 
-#include "tests/support/world.h"
+#include "tests/conformance/any_kernel.h"
 
 namespace {
 
@@ -11,13 +11,12 @@ using ipc::Access;
 using ipc::Error;
 using ipc::ErrorOf;
 using tests::Actor;
-using tests::Ms;
-using tests::RunAny;
-using tests::RunWorld;
-
-ipc::Connection OpenSoon(ipc::Process& self, const char* path) {
-  return self.Open(path, absl::Seconds(1)).value();
-}
+using tests::Shared;
+using tests::conformance::OnHost;
+using tests::conformance::OpenSoon;
+using tests::conformance::RunAny;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
 
 // A server at /s that runs `serve` on its one message.
 Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
@@ -29,13 +28,15 @@ Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
 }
 
 TEST_CASE("R4 a region is frozen while a server may read it") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  Shared<bool> leased, frozen;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease in = message.Region(0).value();
-              self.Sleep(Ms(5)).IgnoreError();
+              leased = true;
+              CHECK(WaitUntil(self, frozen));
               CHECK(in.read()[0] == std::byte{7});
               return message.Reply().ok() ? 0 : 1;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                ipc::Region region = self.CreateRegion(4096).value();
                region.write()[0] = std::byte{7};
@@ -43,8 +44,9 @@ TEST_CASE("R4 a region is frozen while a server may read it") {
                    self.Spawn({},
                               [&] { CHECK(server.Send({}, {}, {.regions = {region.In()}}).ok()); })
                        .value();
-               self.Sleep(Ms(2)).IgnoreError();
+               CHECK(WaitUntil(self, leased));
                CHECK(region.Freeze().ok());
+               frozen = true;
                CHECK(region.read()[0] == std::byte{7});
                CHECK(ErrorOf(server.Send({}, {}, {.regions = {region.Out()}}).status()) ==
                      Error::kNotPermitted);
@@ -55,7 +57,7 @@ TEST_CASE("R4 a region is frozen while a server may read it") {
 
 TEST_CASE(
     "R4 a call that copies to where its caller may not write fails, and touches still end it") {
-  tests::Shared<int> copies_refused;
+  Shared<int> copies_refused;
   const parley::RunReport report = RunAny(
       {Server([&](ipc::Process& self, ipc::Message& message) {
          const auto writable = [](ipc::ConstBytes bytes) {
@@ -88,17 +90,18 @@ TEST_CASE(
 }
 
 TEST_CASE("R5 a lease lives on when another region of the same message is revoked") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  Shared<bool> leased;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease revoked = message.Region(0).value();
               ipc::Lease kept = message.Region(1).value();
-              self.Sleep(Ms(5)).IgnoreError();
-              CHECK(revoked.read().empty());
+              leased = true;
+              CHECK(WaitUntil(self, [&] { return revoked.read().empty(); }));
               CHECK(ErrorOf(message.Region(0).status()) == Error::kLeaseEnded);
               CHECK_FALSE(kept.read().empty());
               CHECK(message.Region(1).ok());
               return message.Reply().ok() ? 0 : 1;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                ipc::Region region = self.CreateRegion(4096).value();
                ipc::Region other = self.CreateRegion(4096).value();
@@ -111,7 +114,7 @@ TEST_CASE("R5 a lease lives on when another region of the same message is revoke
                              CHECK(server.Send({}, {}, {.regions = {held.In(), other.In()}}).ok());
                            })
                        .value();
-               self.Sleep(Ms(2)).IgnoreError();
+               CHECK(WaitUntil(self, leased));
                CHECK(self.Revoke(token).ok());
                CHECK(sender.Join().ok());
                return 0;
@@ -119,28 +122,30 @@ TEST_CASE("R5 a lease lives on when another region of the same message is revoke
 }
 
 TEST_CASE("R5 a channel that is destroyed under an out lease leaves nothing that is trusted") {
+  Shared<bool> checked, done;
   RunWorld({{.name = "server",
              .main =
-                 [](ipc::Process& self) {
+                 [&](ipc::Process& self) {
                    std::optional<ipc::Channel> channel = self.Attach("/s").value();
                    ipc::Received received = channel->Receive().value();
                    ipc::Lease out = received.message()->Region(0).value();
                    channel.reset();
                    CHECK(out.write().empty());
-                   self.Sleep(Ms(5)).IgnoreError();
+                   CHECK(WaitUntil(self, checked));
                    { ipc::Message dropped = std::move(*received.message()); }
-                   self.Sleep(Ms(5)).IgnoreError();
+                   CHECK(WaitUntil(self, done));
                    return 0;
                  }},
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                ipc::Region region = self.CreateRegion(4096).value();
                CHECK(ErrorOf(server.Send({}, {}, {.regions = {region.Out()}}).status()) ==
                      Error::kServerDiedAfterReceive);
                // The simulated kernel takes the memory away; Linux leaves it to the server.
-               if (tests::OnHost()) CHECK(ErrorOf(region.Check()) == Error::kContested);
-               self.Sleep(Ms(8)).IgnoreError();
-               CHECK(region.Check().ok());
+               if (OnHost()) CHECK(ErrorOf(region.Check()) == Error::kContested);
+               checked = true;
+               CHECK(WaitUntil(self, [&] { return region.Check().ok(); }));
+               done = true;
                return 0;
              }}});
 }
@@ -174,13 +179,15 @@ TEST_CASE("R7 what is sent after a reclaim refers to the new memory") {
 }
 
 TEST_CASE("R8 a region that is closed ends with the message that refers to it twice") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
-              self.Sleep(Ms(5)).IgnoreError();
+  Shared<bool> received, closed;
+  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+              received = true;
+              CHECK(WaitUntil(self, closed));
               CHECK(message.Region(0)->read()[0] == std::byte{7});
               CHECK(message.Region(1)->write().size() == 4096);
               return message.Reply().ok() ? 0 : 1;
             }),
-            {.name = "client", .main = [](ipc::Process& self) {
+            {.name = "client", .main = [&](ipc::Process& self) {
                ipc::Connection server = OpenSoon(self, "/s");
                std::optional<ipc::Region> region = self.CreateRegion(8192).value();
                region->write()[0] = std::byte{7};
@@ -192,9 +199,10 @@ TEST_CASE("R8 a region that is closed ends with the message that refers to it tw
                                 CHECK(server.Send({}, {}, {.regions = {in, out}}).ok());
                               })
                        .value();
-               self.Sleep(Ms(2)).IgnoreError();
+               CHECK(WaitUntil(self, received));
                region.reset();
                CHECK(self.Redeem(token).ok());  // in flight
+               closed = true;
                CHECK(sender.Join().ok());
                CHECK_FALSE(self.Redeem(token).ok());
                return 0;
