@@ -3,13 +3,15 @@
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input, PREFIX= and DESTDIR=
 # where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the measurements of Parley and of its
-# peers.
+# peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
 SAN     ?=
 BUILD   ?= build$(if $(SAN),/san-$(subst $(,),-,$(SAN)))
 PREFIX  ?= /usr/local
+FUZZ    ?= broker
+SECONDS ?= 60
 
 # A -j of the command line wins.
 MAKEFLAGS += -j$(shell nproc)
@@ -58,7 +60,7 @@ PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystem
 PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
-.PHONY: all demo test bench install format lint clean help setup setup-bench
+.PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
 all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 $(BUILD)/obj/%.o: %.cc | setup
@@ -113,6 +115,12 @@ $(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)
 
+# Only for the build below $(FUZZ_BUILD).
+$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(LIB_LIBS)
+
 setup:
 	@scripts/setup --quiet
 
@@ -130,6 +138,17 @@ bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
 	@$(BUILD)/bin/bench-peers $(PEERFLAGS)
 
+# Everything is built once more, for clang's libFuzzer. What a run finds of use it keeps with its
+# build; an input that fails lies beside, and the program takes it as its argument to repeat it.
+FUZZ_BUILD := build/fuzz
+fuzz: | setup
+	$(Q)CXXFLAGS='-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined' $(MAKE) \
+	  BUILD=$(FUZZ_BUILD) CXX=clang++ SAN=address,undefined $(FUZZ_BUILD)/bin/fuzz-$(FUZZ)
+	@mkdir -p $(FUZZ_BUILD)/corpus/$(FUZZ)
+	$(Q)$(FUZZ_BUILD)/bin/fuzz-$(FUZZ) -max_total_time=$(SECONDS) -max_len=1024 -timeout=10 \
+	  -print_funcs=0 -artifact_prefix=$(FUZZ_BUILD)/ \
+	  $(FUZZ_BUILD)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
+
 install: all
 	@scripts/install --build='$(BUILD)' --prefix='$(PREFIX)' --destdir='$(DESTDIR)' \
 	  --version=$(VERSION) --requires='$(ABSEIL)'
@@ -145,6 +164,6 @@ clean:
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
-	@echo "Targets: all demo test bench install format lint clean"
+	@echo "Targets: all demo test bench fuzz install format lint clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
