@@ -79,9 +79,9 @@ absl::StatusOr<const Capability*> CapabilityTable::Grant(CapabilityId from, Proc
                                                          const Token& token) {
   if (absl::Status allowed = CheckGrant(from, granter, extent); !allowed.ok()) return allowed;
   PARLEY_CHECK(token != Token{} && !by_token_.contains(token));
-  auto held = by_holder_.find(holder);
-  if (held != by_holder_.end() && held->second.size() >= kMaxCapabilitiesPerProcess) {
-    return MakeError(Error::kQuotaExhausted, "the holder has as many capabilities as it may");
+  auto granted = granted_by_.find(granter);
+  if (granted != granted_by_.end() && granted->second >= kMaxGrantsPerProcess) {
+    return MakeError(Error::kQuotaExhausted, "the process has granted as much as it may");
   }
   Capability* parent = by_id_.find(from)->second.get();
   Extent narrowed = extent;
@@ -89,6 +89,9 @@ absl::StatusOr<const Capability*> CapabilityTable::Grant(CapabilityId from, Proc
   Capability& capability = Add(parent->object, holder, narrowed);
   capability.parent = parent;
   capability.token = token;
+  capability.granter = granter;
+  capability.place = parent->children.size();
+  ++granted_by_[granter];
   parent->children.push_back(&capability);
   by_token_[token] = &capability;
   return &capability;
@@ -113,12 +116,19 @@ absl::StatusOr<const Capability*> CapabilityTable::FindRevocable(const Token& to
   return found->second;
 }
 
+void CapabilityTable::Detach(Capability& child) {
+  auto& siblings = child.parent->children;
+  siblings[child.place] = siblings.back();
+  siblings[child.place]->place = child.place;
+  siblings.pop_back();
+}
+
 std::vector<CapabilityId> CapabilityTable::Kill(CapabilityId id) {
   auto found = by_id_.find(id);
   if (found == by_id_.end()) return {};
   Capability* top = found->second.get();
   if (top->parent != nullptr) {
-    std::erase(top->parent->children, top);
+    Detach(*top);
   } else {
     roots_.erase(top->object);
   }
@@ -130,6 +140,9 @@ std::vector<CapabilityId> CapabilityTable::Kill(CapabilityId id) {
     auto held = by_holder_.find(record->holder);
     held->second.erase(record->id);
     if (held->second.empty()) by_holder_.erase(held);
+    if (record->parent == nullptr) continue;
+    auto granted = granted_by_.find(record->granter);
+    if (--granted->second == 0) granted_by_.erase(granted);
   }
   return killed;
 }
@@ -166,7 +179,7 @@ std::vector<CapabilityId> CapabilityTable::KillObject(ObjectRef object) {
 }
 
 void CapabilityTable::CheckInvariants() const {
-  size_t tokens = 0, roots = 0, children = 0, held = 0;
+  size_t tokens = 0, roots = 0, children = 0, held = 0, granted = 0;
   for (const auto& [id, capability] : by_id_) {
     PARLEY_CHECK(capability->id == id && by_holder_.at(capability->holder).contains(id));
     children += capability->children.size();
@@ -177,13 +190,19 @@ void CapabilityTable::CheckInvariants() const {
       const Capability& parent = *capability->parent;
       PARLEY_CHECK(Find(parent.id) == &parent && parent.object == capability->object);  // 1
       PARLEY_CHECK(Within(parent.object, capability->extent, parent.extent));           // 1
-      PARLEY_CHECK(std::count(parent.children.begin(), parent.children.end(), capability.get()) ==
-                   1);
-      PARLEY_CHECK(by_token_.at(capability->token) == capability.get());  // 2
+      PARLEY_CHECK(capability->place < parent.children.size() &&
+                   parent.children[capability->place] == capability.get());
+      PARLEY_CHECK(granted_by_.at(parent.holder) > 0 && capability->granter == parent.holder);  // 4
+      PARLEY_CHECK(by_token_.at(capability->token) == capability.get());                        // 2
       ++tokens;
     }
   }
   for (const auto& [holder, ids] : by_holder_) held += ids.size();
+  for (const auto& [granter, count] : granted_by_) {
+    PARLEY_CHECK(count > 0 && count <= kMaxGrantsPerProcess);  // 4
+    granted += count;
+  }
+  PARLEY_CHECK(granted == tokens);                                     // 4
   PARLEY_CHECK(tokens == by_token_.size() && roots == roots_.size());  // 3
   PARLEY_CHECK(children == tokens && held == by_id_.size());           // 3
 }

@@ -11,6 +11,8 @@
 //   (Within).
 //   2. Each live capability that has a token is found by it, and only by its holder.
 //   3. A dead capability is gone from every list and index; its id is never used again.
+//   4. A process has granted at most kMaxGrantsPerProcess that live. They are counted where they
+//   come from, for nobody is asked before it is granted something.
 #ifndef PARLEY_KERNEL_SIM_CORE_CAPABILITY_H_
 #define PARLEY_KERNEL_SIM_CORE_CAPABILITY_H_
 
@@ -56,12 +58,14 @@ struct Capability {
   Extent extent;
   Token token;  // {0, 0} for a root
   Capability* parent = nullptr;
-  std::vector<Capability*> children;
+  ProcessId granter = ProcessId::kNone;  // the parent's holder
+  std::vector<Capability*> children;     // in no order
+  size_t place = 0;                      // among its parent's children
 };
 
 class CapabilityTable {
  public:
-  static constexpr size_t kMaxCapabilitiesPerProcess = 1 << 16;
+  static constexpr size_t kMaxGrantsPerProcess = 1 << 16;
 
   CapabilityTable() = default;
   CapabilityTable(const CapabilityTable&) = delete;
@@ -74,8 +78,8 @@ class CapabilityTable {
   // kNotPermitted: not the granter's, without kGrant, or beyond it. kInvalidArgument: an empty or
   // overflowing range.
   absl::Status CheckGrant(CapabilityId from, ProcessId granter, const Extent& extent) const;
-  // As CheckGrant; also kQuotaExhausted: the holder has kMaxCapabilitiesPerProcess. The new one's
-  // badge is its parent's unless the parent is a root.
+  // As CheckGrant; also kQuotaExhausted: the granter has granted kMaxGrantsPerProcess. The new
+  // one's badge is its parent's unless the parent is a root.
   absl::StatusOr<const Capability*> Grant(CapabilityId from, ProcessId granter, ProcessId holder,
                                           const Extent& extent, const Token& token);
 
@@ -106,11 +110,13 @@ class CapabilityTable {
   friend class CapabilityTableTestAccess;
   Capability& Add(ObjectRef object, ProcessId holder, const Extent& extent);
   std::vector<CapabilityId> HeldBy(ProcessId holder) const;  // by id
+  void Detach(Capability& child);                            // from its parent, in O(1)
 
   absl::flat_hash_map<CapabilityId, std::unique_ptr<Capability>> by_id_;
   absl::flat_hash_map<Token, Capability*> by_token_;
   absl::flat_hash_map<ObjectRef, Capability*> roots_;
   absl::flat_hash_map<ProcessId, absl::flat_hash_set<CapabilityId>> by_holder_;
+  absl::flat_hash_map<ProcessId, size_t> granted_by_;  // how many live, none of them 0
   uint64_t next_id_ = 1;
 };
 

@@ -121,22 +121,23 @@ TEST_CASE("core: the death of a holder drops what it held and granted, not what 
   CHECK(table.IsLive(other));
 }
 
-TEST_CASE("core: a process holds at most so many capabilities, and may again when one is gone") {
+TEST_CASE(
+    "core: a process grants at most so many capabilities, and no holder is filled by another") {
   CapabilityTable table;
   const CapabilityId root = table.CreateRoot(kRegion, kOwner, Range(0, 4096)).id;
   CapabilityId last = CapabilityId::kNone;
-  for (uint64_t i = 1; i <= CapabilityTable::kMaxCapabilitiesPerProcess; ++i) {
+  for (uint64_t i = 1; i <= CapabilityTable::kMaxGrantsPerProcess; ++i) {
     const auto granted = table.Grant(root, kOwner, kFirst, Range(0, 4096), {1, i});
     if (!granted.ok()) FAIL("the grant numbered ", i, " was refused");
     last = (*granted)->id;
   }
   const size_t live = table.live_count();
-  const absl::Status past = table.Grant(root, kOwner, kFirst, Range(0, 4096), {2, 1}).status();
+  const absl::Status past = table.Grant(root, kOwner, kSecond, Range(0, 4096), {2, 1}).status();
   CHECK(ErrorOf(past) == Error::kQuotaExhausted);
   CHECK(table.live_count() == live);
-  CHECK(table.Grant(root, kOwner, kSecond, Range(0, 4096), {2, 2}).ok());
+  CHECK(table.Grant(last, kFirst, kFirst, Range(0, 4096), {2, 2}).ok());
   table.Kill(last);
-  CHECK(table.Grant(root, kOwner, kFirst, Range(0, 4096), {2, 3}).ok());
+  CHECK(table.Grant(root, kOwner, kSecond, Range(0, 4096), {2, 3}).ok());
 }
 
 TEST_CASE("core: the checker of capabilities sees each broken invariant") {
@@ -157,6 +158,8 @@ TEST_CASE("core: the checker of capabilities sees each broken invariant") {
   CHECK(breaks([&] { Access::ForgetHolder(table, kFirst, first); }));
   CHECK(breaks([&] { Access::KeepToken(table, {9, 9}, first); }));
   CHECK(breaks([&] { Access::At(table, first).object.id = 2; }));
+  CHECK(breaks([&] { Access::At(table, first).place = 1; }));
+  CHECK(breaks([&] { Access::At(table, first).granter = kFirst; }));
   CHECK(tests::BreaksAnInvariant([&] { table.CreateRoot(kRegion, kOwner, Range(0, 1)); }));
   CHECK(tests::BreaksAnInvariant([&] {
     (void)table.Grant(root, kOwner, kFirst, Range(0, 1), {1, 1});
