@@ -13,7 +13,15 @@ constexpr size_t kMaxFailureBytes = 1024;  // of a text, cut beyond: it may quot
 }  // namespace
 
 Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits)
-    : outlet_(outlet), start_ns_(start_ns), limits_(limits) {}
+    : outlet_(outlet),
+      start_ns_(start_ns),
+      limits_(limits),
+      strangers_(limits.strangers_per_user, "sockets without a role"),
+      launcher_quota_(limits.launchers_per_user, "launchers"),
+      process_quota_(limits.processes_per_user, "processes"),
+      argument_bytes_(limits.argument_bytes_per_user, "bytes of arguments"),
+      record_quota_(limits.records_per_user, "channels, connections, events and grants"),
+      descriptors_(limits.descriptors_per_user, "descriptors") {}
 
 Broker::~Broker() = default;
 
@@ -21,16 +29,16 @@ Broker::~Broker() = default;
 
 void Broker::OnPeer(PeerId peer, const Far& credentials, UniqueFd pidfd) {
   PARLEY_CHECK(peer != PeerId::kNone && !peers_.contains(peer));
-  auto strangers = strangers_.find(credentials.uid);
-  if (strangers != strangers_.end() && strangers->second >= limits_.strangers_per_user) {
-    return outlet_.Drop(peer);
-  }
-  ++strangers_[credentials.uid];
+  auto stranger = strangers_.Take(credentials.uid, 1);
+  auto descriptors = descriptors_.Take(credentials.uid, PeerRecord::kDescriptors);
+  if (!stranger.ok() || !descriptors.ok()) return outlet_.Drop(peer);
   auto record = std::make_unique<PeerRecord>();
   record->id = peer;
   record->far = credentials;
   record->far.process = ProcessId::kNone;
   record->pidfd = std::move(pidfd);
+  record->stranger = *std::move(stranger);
+  record->descriptors = *std::move(descriptors);
   peers_[peer] = std::move(record);
 }
 
@@ -49,6 +57,14 @@ void Broker::OnGone(PeerId peer) {
   ForgetPeer(record);
 }
 
+// kQuotaExhausted: a call that another process would be told of has to wait until it has read what
+// it was told before. So nobody drowns it, whoever it is and however fast.
+absl::Status Broker::CheckKeepsUp(const ProcessRecord& told) const {
+  if (told.peer == nullptr || !outlet_.IsBehind(told.peer->id)) return absl::OkStatus();
+  return MakeError(Error::kQuotaExhausted,
+                   "the other process has not read yet what the broker told it");
+}
+
 void Broker::DropPeer(PeerRecord& peer) {
   const PeerId id = peer.id;
   OnGone(id);
@@ -57,17 +73,8 @@ void Broker::DropPeer(PeerRecord& peer) {
 
 // REQUIRES: its process or set has ended.
 void Broker::ForgetPeer(PeerRecord& peer) {
-  if (peer.set != nullptr) {
-    --launchers_;
-  } else if (peer.far.process == ProcessId::kNone) {
-    NoLongerStranger(peer);
-  }
+  if (peer.set != nullptr) --launchers_;
   peers_.erase(peers_.find(peer.id));
-}
-
-void Broker::NoLongerStranger(const PeerRecord& peer) {
-  auto strangers = strangers_.find(peer.far.uid);
-  if (--strangers->second == 0) strangers_.erase(strangers);
 }
 
 // -- Dispatch

@@ -14,6 +14,7 @@
 //   4. A word of a grant page is not 0 only while its capability lives. Its value is never used
 //      again, by grants nor by events.
 //   5. An ended process holds nothing, and nothing is sent to it.
+//   6. What the users' quotas have given away is what is there.
 #ifndef PARLEY_KERNEL_SIM_HOST_BROKER_H_
 #define PARLEY_KERNEL_SIM_HOST_BROKER_H_
 
@@ -39,6 +40,9 @@ class BrokerOutlet {
   virtual ~BrokerOutlet() = default;
   // In order, without waiting. To a peer that is gone it does nothing.
   virtual void Send(PeerId peer, Packet packet) = 0;
+  // Whether it has left so much unread that little more may be sent to it. Beyond that little it is
+  // lost; so what somebody else asks for, and it would have to be told of, is refused first.
+  virtual bool IsBehind(PeerId peer) const = 0;
   // Closes the socket after what was sent. The broker has forgotten the peer.
   virtual void Drop(PeerId peer) = 0;
   // SIGKILL to the process that is or was behind this socket.
@@ -47,15 +51,20 @@ class BrokerOutlet {
   virtual uint64_t Random() = 0;
 };
 
-// What one process may hold; beyond it, kQuotaExhausted.
+// What one process may hold, and what all processes of one user may together; beyond it,
+// kQuotaExhausted. A user's are what keeps one of them from using up the broker for all.
 struct BrokerLimits {
   size_t channels_per_process = 65536;
   size_t connections_per_process = 65536;
   size_t links_per_process = 65536;  // of all its connections
   size_t links_per_connection = 64;
   size_t lends_per_connection = 1024;  // each takes a descriptor of the server's
-  size_t processes_per_set = 32768;    // that have not been reported as exited
   size_t strangers_per_user = 1024;    // peers that have not said what they are; more are dropped
+  size_t launchers_per_user = 256;
+  size_t processes_per_user = 8192;           // of its launchers, until reported as exited
+  size_t argument_bytes_per_user = 64 << 20;  // of processes that have not joined yet
+  size_t records_per_user = 1 << 20;          // channels, connections, events, grants
+  size_t descriptors_per_user = 64 << 10;     // open in the broker, also for its sockets
 };
 
 class Broker {
@@ -73,6 +82,7 @@ class Broker {
   // Its socket is closed, or its process has died (R8, L1, L2). May come more than once.
   void OnGone(PeerId peer);
 
+  // When it is 0 and every stranger has gone, invariants 1 and 6 leave the broker empty.
   size_t launchers() const { return launchers_; }
   void CheckInvariants() const;
 
@@ -96,9 +106,9 @@ class Broker {
   bool Run(PeerRecord& peer, const Packet& packet,
            Answer (Broker::*handler)(ProcessRecord&, const T&));
   void Conclude(const PeerRecord& peer, uint32_t call, Answer answer);
+  absl::Status CheckKeepsUp(const ProcessRecord& told) const;
   void DropPeer(PeerRecord& peer);
   void ForgetPeer(PeerRecord& peer);
-  void NoLongerStranger(const PeerRecord& peer);
   template <WireStruct T>
   void Notify(const ProcessRecord& process, const T& notice, Fds fds = {},
               std::string_view tail = {});
@@ -146,7 +156,7 @@ class Broker {
   ConnectionRecord* FindOwnConnection(const ProcessRecord& client, uint32_t number);
 
   // broker_bells.cc
-  absl::StatusOr<std::unique_ptr<BellRecord>> MakeBell(uint32_t uid);
+  absl::StatusOr<std::unique_ptr<BellRecord>> MakeBell(const ProcessRecord& owner, uint32_t uid);
   absl::StatusOr<BellPlace> FindPlace(const ChannelRecord& channel, uint32_t uid,
                                       std::unique_ptr<BellRecord>& fresh);
   void TakePlace(ChannelRecord& channel, const BellPlace& place, std::unique_ptr<BellRecord> fresh);
@@ -200,9 +210,13 @@ class Broker {
   // broker_lends.cc
   Answer OnLend(ProcessRecord& lender, const Lend& call);
   static Packet MakeLent(uint32_t connection, uint32_t lend, const RegionRecord& region,
-                         Rights rights, UniqueFd memory);
+                         Rights rights);
   using LendKey = std::pair<uint32_t, RegionId>;
-  using LentBefore = std::map<LendKey, LentRegion>;
+  struct Before {
+    uint32_t number;
+    Rights rights;
+  };
+  using LentBefore = std::map<LendKey, Before>;
   void EndLends(CapabilityId capability, const std::set<LendKey>& lends, LentBefore& before);
   void TellLendsEnded(const LentBefore& before);
   void ForgetLendsOver(ConnectionRecord& connection);
@@ -215,13 +229,16 @@ class Broker {
   void CheckProcesses() const;
   void CheckBells() const;
   void CheckDependents() const;
+  void CheckShares() const;
 
   BrokerOutlet& outlet_;
   const int64_t start_ns_;
   const BrokerLimits limits_;
 
+  // Before all that has shares in them.
+  UserQuota strangers_, launcher_quota_, process_quota_, argument_bytes_, record_quota_,
+      descriptors_;
   absl::flat_hash_map<PeerId, std::unique_ptr<PeerRecord>> peers_;
-  absl::flat_hash_map<uint32_t, size_t> strangers_;  // by uid
   absl::flat_hash_map<ProcessId, std::unique_ptr<ProcessRecord>> processes_;
   absl::flat_hash_map<uint64_t, ProcessId> tickets_;
   absl::flat_hash_map<ChannelId, std::unique_ptr<ChannelRecord>> channels_;

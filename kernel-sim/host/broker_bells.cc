@@ -5,7 +5,11 @@
 
 namespace parley::host {
 
-absl::StatusOr<std::unique_ptr<BellRecord>> Broker::MakeBell(uint32_t uid) {
+// `owner`: of the channel that it will belong to.
+absl::StatusOr<std::unique_ptr<BellRecord>> Broker::MakeBell(const ProcessRecord& owner,
+                                                             uint32_t uid) {
+  auto descriptors = descriptors_.Take(owner.uid, 2);
+  if (!descriptors.ok()) return descriptors.status();
   auto memory = MakeBrokerMemory("parley-bell", sizeof(Bell), FurtherSeals::kNone);
   if (!memory.ok()) return memory.status();
   auto knocker = MakeKnocker();
@@ -14,6 +18,7 @@ absl::StatusOr<std::unique_ptr<BellRecord>> Broker::MakeBell(uint32_t uid) {
   if (!number.ok()) return number.status();
   auto bell = std::make_unique<BellRecord>();
   bell->number = *number;
+  bell->descriptors = *std::move(descriptors);
   bell->uid = uid;
   bell->memory = *std::move(memory);
   bell->knocker = *std::move(knocker);
@@ -30,7 +35,7 @@ absl::StatusOr<BellPlace> Broker::FindPlace(const ChannelRecord& channel, uint32
     while (bell->taken[place]) ++place;
     return BellPlace{bell.get(), place};
   }
-  auto bell = MakeBell(uid);
+  auto bell = MakeBell(*channel.owner, uid);
   if (!bell.ok()) return bell.status();
   fresh = *std::move(bell);
   return BellPlace{fresh.get(), 0};

@@ -22,8 +22,11 @@ Token Broker::DrawToken() {
 
 Broker::Answer Broker::Grant(CapabilityId from, const ProcessRecord& granter, ProcessId holder,
                              const Extent& extent) {
+  auto share = record_quota_.Take(granter.uid, 1);
+  if (!share.ok()) return share.status();
   auto granted = capabilities_.Grant(from, granter.id, holder, extent, DrawToken());
   if (!granted.ok()) return granted.status();
+  dependents_[(*granted)->id].share = *std::move(share);
   return Packet::Of(0, TokenMade{(*granted)->token});
 }
 
@@ -32,6 +35,10 @@ Broker::Answer Broker::OnDelegate(ProcessRecord& granter, const Delegate& call) 
   if (!held.ok()) return held.status();
   if (FindProcess(call.holder) == nullptr) {
     return MakeError(Error::kNoSuchName, "the holder is no living process");
+  }
+  // As OnGrantRegion: what may be written may be read, and who is lent it reads it.
+  if ((*held)->object.kind == ObjectKind::kRegion && !Includes(call.rights, Rights::kRead)) {
+    return MakeError(Error::kInvalidArgument, "rights over a region are read, and write and grant");
   }
   Extent extent = (*held)->extent;
   extent.rights = call.rights;

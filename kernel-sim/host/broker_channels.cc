@@ -51,7 +51,9 @@ absl::StatusOr<ChannelRecord*> Broker::AddChannel(ProcessRecord& owner, std::str
         Error::kQuotaExhausted,
         absl::StrCat(limits_.channels_per_process, " channels are all that a process may have"));
   }
-  auto bell = MakeBell(owner.peer->far.uid);
+  auto share = record_quota_.Take(owner.uid, 1);
+  if (!share.ok()) return share.status();
+  auto bell = MakeBell(owner, owner.uid);
   if (!bell.ok()) return bell.status();
   if (absl::Status sent = AppendBell(**bell, fds); !sent.ok()) return sent;
   auto number = NextNumber(last_channel_);
@@ -60,6 +62,7 @@ absl::StatusOr<ChannelRecord*> Broker::AddChannel(ProcessRecord& owner, std::str
   auto& channel = channels_[id];
   channel = std::make_unique<ChannelRecord>();
   channel->id = id;
+  channel->share = *std::move(share);
   channel->owner = &owner;
   channel->name = std::string(name);
   channel->bells.push_back(*std::move(bell));
@@ -123,6 +126,7 @@ Broker::Answer Broker::OnConnect(ProcessRecord& client, const Connect& call) {
     return MakeError(Error::kNotPermitted, "the token does not grant to connect");
   }
   ChannelRecord& channel = *FindChannel((*capability)->object.id);
+  if (absl::Status ok = CheckKeepsUp(*channel.owner); !ok.ok()) return ok;
   Connected connected = {};
   Fds fds;
   auto connection = MakeConnection(client, channel, *capability, connected, fds);
@@ -142,10 +146,13 @@ absl::StatusOr<ConnectionRecord*> Broker::MakeConnection(ProcessRecord& client,
                      absl::StrCat(limits_.connections_per_process,
                                   " connections are all that a process may have"));
   }
+  auto share = record_quota_.Take(client.uid, 1);
+  if (!share.ok()) return share.status();
   auto number = NextNumber(last_connection_);
   if (!number.ok()) return number.status();
   auto record = std::make_unique<ConnectionRecord>();
   ConnectionRecord& connection = *record;
+  connection.share = *std::move(share);
   connection.number = *number;
   connection.client = &client;
   connection.channel = &channel;
@@ -215,6 +222,7 @@ Broker::Answer Broker::OnExtend(ProcessRecord& client, const Extend& call) {
   ConnectionRecord* connection = FindOwnConnection(client, call.connection);
   if (connection == nullptr) return Refuse(Error::kBadHandle);
   if (connection->channel == nullptr) return Refuse(Error::kNoSuchChannel);
+  if (absl::Status ok = CheckKeepsUp(*connection->channel->owner); !ok.ok()) return ok;
   Connected connected = {};
   Fds fds;
   if (absl::Status linked = AddLink(*connection, connected, fds); !linked.ok()) return linked;

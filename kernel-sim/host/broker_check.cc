@@ -9,19 +9,46 @@ void Broker::CheckInvariants() const {
   CheckProcesses();
   CheckBells();
   CheckDependents();
-  size_t launchers = 0, strangers = 0, counted = 0;
+  size_t launchers = 0, strangers = 0, processes = 0, tickets = 0;
   for (const auto& [id, peer] : peers_) {
     PARLEY_CHECK(peer->id == id);
-    if (peer->set != nullptr) {
-      ++launchers;
-    } else if (peer->process == nullptr) {
-      ++strangers;
-    } else {
+    const bool stranger = peer->set == nullptr && peer->process == nullptr;
+    PARLEY_CHECK(peer->stranger.empty() != stranger);
+    if (stranger) ++strangers;
+    if (peer->process != nullptr) {
       PARLEY_CHECK(peer->process->peer == peer.get() && peer->process->alive());  // 1
     }
+    if (peer->set == nullptr) continue;
+    ++launchers;
+    processes += peer->set->processes.size();
   }
-  for (const auto& [uid, count] : strangers_) counted += count;
-  PARLEY_CHECK(launchers == launchers_ && strangers == counted);
+  for (const auto& [id, process] : processes_) {
+    if (process->stage != ProcessRecord::Stage::kLaunched) continue;
+    PARLEY_CHECK(tickets_.at(process->ticket) == id);
+    ++tickets;
+  }
+  PARLEY_CHECK(processes == processes_.size() && tickets == tickets_.size());  // 1
+  PARLEY_CHECK(launchers == launchers_ && strangers == strangers_.taken());
+  PARLEY_CHECK(launchers == launcher_quota_.taken());         // 6
+  PARLEY_CHECK(processes_.size() == process_quota_.taken());  // 6
+  CheckShares();
+}
+
+// Of what there is, each takes its share; and nobody takes one for what there is not.
+void Broker::CheckShares() const {
+  size_t descriptors = peers_.size() * PeerRecord::kDescriptors, arguments = 0, records = 0;
+  for (const auto& [id, process] : processes_) {
+    if (process->pidfd.valid()) ++descriptors;
+    arguments += process->arguments.size();
+  }
+  for (const auto& [id, channel] : channels_) descriptors += 2 * channel->bells.size();
+  for (const auto& [id, dependents] : dependents_) records += dependents.share.empty() ? 0 : 1;
+  descriptors += 2 * regions_.size() + events_.size();
+  records += channels_.size() + connections_.size() + events_.size();
+  PARLEY_CHECK(descriptors == descriptors_.taken());                     // 6
+  PARLEY_CHECK(arguments == argument_bytes_.taken());                    // 6
+  PARLEY_CHECK(records == record_quota_.taken());                        // 6
+  PARLEY_CHECK(!processes_.empty() || capabilities_.live_count() == 0);  // 5
 }
 
 void Broker::CheckProcesses() const {

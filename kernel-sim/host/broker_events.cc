@@ -16,6 +16,10 @@ Broker::Answer Broker::OnRegisterEvent(ProcessRecord& owner, const RegisterEvent
                            .value = call.value,
                            .priority = call.priority};
   if (absl::Status valid = CheckPulse(pulse, owner.ceiling); !valid.ok()) return valid;
+  auto share = record_quota_.Take(owner.uid, 1);
+  if (!share.ok()) return share.status();
+  auto descriptor = descriptors_.Take(owner.uid, 1);  // of its link, once it is opened
+  if (!descriptor.ok()) return descriptor.status();
   ProcessRecord& target = *connection->channel->owner;
   const uint64_t number = ++last_value_;
   const Capability& root = capabilities_.CreateRoot({ObjectKind::kEvent, number}, owner.id,
@@ -28,6 +32,8 @@ Broker::Answer Broker::OnRegisterEvent(ProcessRecord& owner, const RegisterEvent
   }
   auto& event = events_[number];
   event = std::make_unique<EventRecord>();
+  event->share = *std::move(share);
+  event->descriptor = *std::move(descriptor);
   event->number = number;
   event->channel = channel;
   event->target = &target;
@@ -70,6 +76,7 @@ Broker::Answer Broker::OnOpenEvent(ProcessRecord& target, const OpenEvent& call)
 absl::Status Broker::AttachEvent(EventRecord& event) {
   ProcessRecord& target = *event.target;
   ChannelRecord& channel = *event.channel;
+  if (absl::Status ok = CheckKeepsUp(*channel.owner); !ok.ok()) return ok;
   auto link = MakeBrokerMemory("parley-event", sizeof(Link), FurtherSeals::kNone);
   if (!link.ok()) return link.status();
   std::unique_ptr<BellRecord> fresh;

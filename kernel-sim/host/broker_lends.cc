@@ -9,17 +9,16 @@
 
 namespace parley::host {
 
+// Without the descriptor of its memory.
 Packet Broker::MakeLent(uint32_t connection, uint32_t lend, const RegionRecord& region,
-                        Rights rights, UniqueFd memory) {
+                        Rights rights) {
   auto lent = Zeroed<Lent>();
   lent.connection = connection;
   lent.lend = lend;
   lent.region = region.id;
   lent.rights = rights;
   lent.memory_bytes = region.bytes;
-  Packet packet = Packet::Of(0, lent);
-  packet.fds.push_back(std::move(memory));
-  return packet;
+  return Packet::Of(0, lent);
 }
 
 Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
@@ -39,11 +38,10 @@ Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
   if (write && !region.others_may_write) {
     return MakeError(Error::kNotPermitted, "nobody else may write into this region");
   }
-  const Rights rights = call.rights | Rights::kRead;
   auto known = connection->lent.find(region.id);
   const bool fresh = known == connection->lent.end();
-  const Rights before = fresh ? Rights::kNone : known->second.rights();
-  const Rights after = before | rights;
+  const Rights before = fresh ? Rights::kNone : known->second.by.rights();
+  const Rights after = before | call.rights | Rights::kRead;
   if (fresh && connection->lent.size() >= limits_.lends_per_connection) {
     return MakeError(Error::kQuotaExhausted,
                      absl::StrCat(limits_.lends_per_connection,
@@ -53,17 +51,16 @@ Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
   if (!number.ok()) return number.status();
   const ProcessRecord& server = *connection->channel->owner;
   if (after != before) {
+    if (absl::Status ok = CheckKeepsUp(server); !ok.ok()) return ok;
     auto memory = MemoryFor(region, server, after);
     if (!memory.ok()) return memory.status();
-    outlet_.Send(server.peer->id,
-                 MakeLent(connection->number, *number, region, after, *std::move(memory)));
+    Packet lent = MakeLent(connection->number, *number, region, after);
+    lent.fds.push_back(*std::move(memory));
+    outlet_.Send(server.peer->id, std::move(lent));
   }
   LentRegion& lent = connection->lent[region.id];
   lent.number = *number;
-  auto by = lent.by.begin();
-  while (by != lent.by.end() && by->first != call.capability) ++by;
-  if (by == lent.by.end()) by = lent.by.insert(by, {call.capability, Rights::kNone});
-  by->second = by->second | rights;
+  lent.by.Add(call.capability, write);
   Dependents& dependents = dependents_[call.capability];
   dependents.lends.insert({connection->number, region.id});
   return Packet::Of(0, LendMade{*number});
@@ -74,9 +71,9 @@ void Broker::EndLends(CapabilityId capability, const std::set<LendKey>& lends, L
   for (const LendKey& key : lends) {
     ConnectionRecord& connection = *connections_.at(key.first);
     LentRegion& lent = connection.lent.at(key.second);
-    before.emplace(key, lent);
-    std::erase_if(lent.by, [&](const auto& by) { return by.first == capability; });
-    if (lent.by.empty()) connection.lent.erase(key.second);
+    before.emplace(key, Before{lent.number, lent.by.rights()});
+    lent.by.Remove(capability);
+    if (lent.by.rights() == Rights::kNone) connection.lent.erase(key.second);
   }
 }
 
@@ -84,24 +81,24 @@ void Broker::TellLendsEnded(const LentBefore& before) {
   for (const auto& [key, lent] : before) {
     const ConnectionRecord& connection = *connections_.at(key.first);
     auto left = connection.lent.find(key.second);
-    const Rights after = left == connection.lent.end() ? Rights::kNone : left->second.rights();
-    if (after == lent.rights()) continue;
+    const Rights after = left == connection.lent.end() ? Rights::kNone : left->second.by.rights();
+    if (after == lent.rights) continue;
     const ProcessRecord& server = *connection.channel->owner;
     Notify(server, Unlent{key.first, lent.number});
     if (after == Rights::kNone) continue;
     const RegionRecord& region = *FindRegion(Raw(key.second));
     auto memory = MemoryFor(region, server, after);
-    if (memory.ok() && server.stage == ProcessRecord::Stage::kJoined) {
-      outlet_.Send(server.peer->id,
-                   MakeLent(key.first, lent.number, region, after, *std::move(memory)));
-    }
+    if (!memory.ok() || server.stage != ProcessRecord::Stage::kJoined) continue;
+    Packet packet = MakeLent(key.first, lent.number, region, after);
+    packet.fds.push_back(*std::move(memory));
+    outlet_.Send(server.peer->id, std::move(packet));
   }
 }
 
 // The connection is over: its server forgets them with it.
 void Broker::ForgetLendsOver(ConnectionRecord& connection) {
   for (const auto& [region, lent] : connection.lent) {
-    for (const auto& [capability, rights] : lent.by) {
+    for (const auto& [capability, may_write] : lent.by.capabilities()) {
       auto dependents = dependents_.find(capability);
       if (dependents != dependents_.end()) {
         dependents->second.lends.erase({connection.number, region});

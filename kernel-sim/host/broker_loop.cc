@@ -33,7 +33,8 @@ namespace parley::host {
 namespace {
 
 constexpr unsigned kRingEntries = 1024;
-constexpr size_t kMaxUnsentBytes = 4 << 20;     // of one peer; beyond, it is dropped
+constexpr size_t kMaxUnsentBytes = 4 << 20;  // of one peer; beyond, it is dropped
+constexpr size_t kBehindBytes = kMaxUnsentBytes / 4;
 constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
 constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
 constexpr int kBrokerPriority = 97;             // of SCHED_FIFO: above what programs can have
@@ -79,6 +80,7 @@ class Loop final : public BrokerOutlet {
   int Run();
 
   void Send(PeerId peer, Packet packet) override;
+  bool IsBehind(PeerId peer) const override;
   void Drop(PeerId peer) override;
   void Kill(PeerId peer, const UniqueFd& pidfd) override;
   uint64_t Random() override;
@@ -328,6 +330,11 @@ void Loop::Send(PeerId peer, Packet packet) {
   }
   socket.outbox.push_back(std::move(packet));
   if (!socket.sending) StartSend(socket);
+}
+
+bool Loop::IsBehind(PeerId peer) const {
+  auto found = sockets_.find(peer);
+  return found != sockets_.end() && found->second->unsent_bytes > kBehindBytes;
 }
 
 void Loop::StartSend(Socket& socket) {

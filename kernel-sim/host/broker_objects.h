@@ -1,8 +1,9 @@
 // What the broker knows: peers, program sets, processes, channels, bells, connections, events,
 // regions.
 //
-// Plain data with their invariants; the behaviour is in the files of Broker, one a subject. All of
-// them are owned by the Broker. A pointer between records is cleared by whoever ends the record
+// Plain data with their invariants; the behaviour is in the files of Broker, one a subject. Each
+// has the shares that it takes of its user's quotas: a share named as a thing is that thing's. All
+// of them are owned by the Broker. A pointer between records is cleared by whoever ends the record
 // pointed at. A descriptor here is the broker's own; what is sent is a duplicate.
 #ifndef PARLEY_KERNEL_SIM_HOST_BROKER_OBJECTS_H_
 #define PARLEY_KERNEL_SIM_HOST_BROKER_OBJECTS_H_
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernel-sim/host/broker_quota.h"
 #include "kernel-sim/host/fd.h"
 #include "kernel-sim/host/layout.h"
 #include "kernel-sim/host/wire.h"
@@ -28,6 +30,7 @@ struct ProcessRecord;
 
 // The programs of one launcher, and the processes that it has forked from them.
 struct ProgramSet {
+  UserQuota::Share share;
   PeerId launcher = PeerId::kNone;
   uint32_t uid = 0, gid = 0;  // the launcher's
   std::vector<std::string> programs;
@@ -37,9 +40,11 @@ struct ProgramSet {
 };
 
 struct PeerRecord {
+  static constexpr size_t kDescriptors = 3;  // its socket, its pidfd here and beside the socket
   PeerId id = PeerId::kNone;
   Far far = {};  // as Linux vouches for it
   UniqueFd pidfd;
+  UserQuota::Share stranger, descriptors;
   std::unique_ptr<ProgramSet> set;   // of a launcher
   ProcessRecord* process = nullptr;  // of one that has joined, or waits for the answer to its join
 };
@@ -51,12 +56,13 @@ struct ProcessRecord {
     kJoined,
     kEnded,  // holds nothing; the record waits for its exit status
   };
+  UserQuota::Share share, argument_bytes;  // the launcher's user's
   ProcessId id = ProcessId::kNone;
   Stage stage = Stage::kLaunched;
   ProgramSet* set = nullptr;
   ProcessId maker = ProcessId::kNone;  // none: the launcher
   std::string name;
-  std::vector<std::string> arguments;
+  std::string arguments;  // as they travel; empty once it has joined
   WireScheduling scheduling = {};
   int ceiling = kMaxPriority;
   uint32_t uid = 0, gid = 0;
@@ -66,6 +72,7 @@ struct ProcessRecord {
   PeerRecord* peer = nullptr;        // kWaiting, kJoined
   PeerId last_peer = PeerId::kNone;  // kEnded: which it was; one that has hung up and lives on
   UniqueFd pidfd;                    //   can still be killed
+  UserQuota::Share descriptor;       //   of that pidfd
   uint32_t join_call = 0;            // kWaiting
 
   // kJoined: its shared pages, as the broker sees them.
@@ -85,6 +92,7 @@ struct ProcessRecord {
 // The bell of one channel for the clients of one user; several when one is full.
 struct BellRecord {
   static constexpr size_t kPlaces = kBellBits / kBitsPerLink;
+  UserQuota::Share descriptors;  // the channel's owner's
   uint32_t number = 0;
   uint32_t uid = 0;
   UniqueFd memory, knocker;
@@ -99,6 +107,7 @@ struct BellPlace {
 };
 
 struct ChannelRecord {
+  UserQuota::Share share;
   ChannelId id = ChannelId::kNone;
   ProcessRecord* owner = nullptr;
   std::string name;
@@ -107,20 +116,45 @@ struct ChannelRecord {
   std::set<uint64_t> events;       // registered on it
 };
 
-// What was lent over one connection of one region: by which capabilities, how far.
+// What was lent of one region over one connection: by which capabilities, how far. A client may
+// lend it by as many as it likes, so nothing here looks at all of them.
+class LentBy {
+ public:
+  // For reading at least, while any is there.
+  Rights rights() const {
+    if (may_write_.empty()) return Rights::kNone;
+    return writers_ == 0 ? Rights::kRead : Rights::kRead | Rights::kWrite;
+  }
+  // Never narrows.
+  void Add(CapabilityId by, bool write) {
+    bool& may_write = may_write_[by];
+    if (write && !may_write) ++writers_;
+    may_write |= write;
+  }
+  void Remove(CapabilityId by) {
+    MakeReadOnly(by);
+    may_write_.erase(by);
+  }
+  // REQUIRES: it is there.
+  void MakeReadOnly(CapabilityId by) {
+    if (std::exchange(may_write_.at(by), false)) --writers_;
+  }
+  const std::map<CapabilityId, bool>& capabilities() const { return may_write_; }
+
+ private:
+  std::map<CapabilityId, bool> may_write_;
+  size_t writers_ = 0;
+};
+
 struct LentRegion {
   uint32_t number = 0;
-  std::vector<std::pair<CapabilityId, Rights>> by;  // not empty
-  Rights rights() const {
-    Rights all = Rights::kNone;
-    for (const auto& [capability, some] : by) all = all | some;
-    return all;
-  }
+  LentBy by;  // not empty
 };
 
 // One client process's way to one channel. Without a channel it is dead, and waits for its client
 // to close it.
 struct ConnectionRecord {
+  UserQuota::Share share;
   uint32_t number = 0;
   ProcessRecord* client = nullptr;
   ChannelRecord* channel = nullptr;
@@ -134,6 +168,7 @@ struct ConnectionRecord {
 
 // An event as registered (U4). Its owner is the channel's.
 struct EventRecord {
+  UserQuota::Share share, descriptor;
   uint64_t number = 0;
   ChannelRecord* channel = nullptr;
   ProcessRecord* target = nullptr;
@@ -146,6 +181,7 @@ struct EventRecord {
 };
 
 struct RegionRecord {
+  UserQuota::Share descriptors;
   RegionId id = RegionId::kNone;
   ProcessRecord* owner = nullptr;
   CapabilityId root = CapabilityId::kNone;
@@ -160,6 +196,7 @@ struct RegionRecord {
 
 // What rests on one capability, to end with it (R7).
 struct Dependents {
+  UserQuota::Share share;  // of the grant, its granter's
   ProcessRecord* holder = nullptr;
   std::set<uint32_t> connections;
   std::vector<uint32_t> grant_words;              // of its holder's page, one for each redeem

@@ -9,6 +9,7 @@
 //   (5) the launcher reports its exit status, which goes to its maker; the record goes
 // (4) and (5) come in either order.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/core/check.h"
@@ -21,11 +22,27 @@ namespace {
 
 using Stage = ProcessRecord::Stage;
 
+constexpr size_t kMaxPrograms = 1024;  // of one launcher
+
 absl::Status CheckVersion(uint32_t version) {
   if (version == kWireVersion) return absl::OkStatus();
   return MakeError(Error::kInvalidArgument,
                    absl::StrCat("version ", version, " of the protocol; the broker speaks version ",
                                 kWireVersion));
+}
+
+absl::Status CheckPrograms(const std::vector<std::string>& programs) {
+  if (programs.size() > kMaxPrograms) {
+    return MakeError(Error::kInvalidArgument,
+                     absl::StrCat("a launcher has at most ", kMaxPrograms, " programs"));
+  }
+  for (const std::string& program : programs) {
+    if (program.empty() || program.size() > kMaxNameBytes) {
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("a program's name is of 1 to ", kMaxNameBytes, " bytes"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckWireScheduling(const WireScheduling& wire, int ceiling) {
@@ -52,12 +69,23 @@ bool Broker::OnBecomeLauncher(PeerRecord& peer, const Packet& packet) {
     Conclude(peer, number, version);
     return false;
   }
-  NoLongerStranger(peer);
+  std::vector<std::string> programs = SplitTail(packet.Tail<BecomeLauncher>());
+  if (absl::Status valid = CheckPrograms(programs); !valid.ok()) {
+    Conclude(peer, number, valid);
+    return false;
+  }
+  auto share = launcher_quota_.Take(peer.far.uid, 1);
+  if (!share.ok()) {
+    Conclude(peer, number, share.status());
+    return false;
+  }
+  peer.stranger = {};
   peer.set = std::make_unique<ProgramSet>();
+  peer.set->share = *std::move(share);
   peer.set->launcher = peer.id;
   peer.set->uid = peer.far.uid;
   peer.set->gid = peer.far.gid;
-  peer.set->programs = SplitTail(packet.Tail<BecomeLauncher>());
+  peer.set->programs = std::move(programs);
   ++launchers_;
   Conclude(peer, number, Packet::Of(0, Done{}));
   return true;
@@ -126,26 +154,29 @@ absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
   if (spawn.name_server != 0 && set.name_server != ProcessId::kNone) {
     return MakeError(Error::kAlreadyExists, "these processes have a name server");
   }
-  if (set.processes.size() >= limits_.processes_per_set) {
-    return MakeError(Error::kQuotaExhausted,
-                     absl::StrCat(limits_.processes_per_set, " processes of a launcher are there"));
-  }
   return absl::OkStatus();
 }
 
 absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, const Spawn& spawn,
                                                    const std::vector<std::string>& strings) {
   if (absl::Status valid = CheckSpawn(maker, spawn, strings); !valid.ok()) return valid;
+  ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
+  std::string arguments = JoinTail({strings.begin() + 2, strings.end()});
+  auto share = process_quota_.Take(set.uid, 1);
+  if (!share.ok()) return share.status();
+  auto argument_bytes = argument_bytes_.Take(set.uid, arguments.size());
+  if (!argument_bytes.ok()) return argument_bytes.status();
   const auto number = NextNumber(last_process_);
   if (!number.ok()) return number.status();
-  ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
   auto record = std::make_unique<ProcessRecord>();
   ProcessRecord& process = *record;
   process.id = ProcessId{*number};
   process.set = &set;
   process.maker = maker.process == nullptr ? ProcessId::kNone : maker.process->id;
   process.name = strings[1].empty() ? strings[0] : strings[1];
-  process.arguments.assign(strings.begin() + 2, strings.end());
+  process.arguments = std::move(arguments);
+  process.share = *std::move(share);
+  process.argument_bytes = *std::move(argument_bytes);
   process.scheduling = spawn.scheduling;
   process.ceiling = spawn.ceiling;
   process.uid = maker.process == nullptr ? set.uid : maker.process->uid;
@@ -175,7 +206,7 @@ bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
   }
   ProcessRecord& process = **admitted;
   tickets_.erase(process.ticket);
-  NoLongerStranger(peer);
+  peer.stranger = {};
   peer.far.process = process.id;
   peer.process = &process;
   process.peer = &peer;
@@ -257,9 +288,9 @@ Broker::Answer Broker::Welcome(ProcessRecord& process) {
   process.page = *std::move(mapped_page);
   process.grants = *std::move(mapped_grants);
   process.stage = Stage::kJoined;
-  std::vector<std::string> strings = process.arguments;
-  strings.insert(strings.begin(), process.name);
-  Packet packet = Packet::Of(0, joined, JoinTail(strings));
+  const std::string arguments = std::exchange(process.arguments, {});
+  process.argument_bytes = {};
+  Packet packet = Packet::Of(0, joined, JoinTail({process.name}) + arguments);
   packet.fds = std::move(fds);
   return packet;
 }
@@ -348,6 +379,7 @@ void Broker::EndProcess(ProcessRecord& process) {
     peer->process = nullptr;
     process.last_peer = peer->id;
     process.pidfd = std::move(peer->pidfd);
+    process.descriptor = peer->descriptors.Split(1);
   }
   while (!process.channels.empty()) EndChannel(*FindChannel(Raw(*process.channels.begin())));
   while (!process.regions.empty()) EndRegion(*regions_.at(*process.regions.begin()));

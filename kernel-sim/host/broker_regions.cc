@@ -1,6 +1,7 @@
 // Regions: made, granted, redeemed, frozen, reclaimed, ended (R1 to R4, R7, R8).
 #include <algorithm>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
@@ -10,6 +11,8 @@ namespace parley::host {
 namespace {
 
 constexpr Rights kReadWrite = Rights::kRead | Rights::kWrite;
+// What one process is told of one freeze: far from what makes an unread socket overflow.
+constexpr size_t kMaxNoticesOfAFreeze = 1024;
 
 // The live capabilities made from `from`, it included.
 std::vector<const Capability*> TreeOf(const Capability& from) {
@@ -75,6 +78,8 @@ Broker::Answer Broker::OnMakeRegion(ProcessRecord& owner, const MakeRegion& call
                      absl::StrCat("regions of ", owner.region_bytes, " bytes are held, ", size,
                                   " more would pass the quota of ", quota));
   }
+  auto descriptors = descriptors_.Take(owner.uid, 2);  // one for when it is renewed
+  if (!descriptors.ok()) return descriptors.status();
   auto memory = MakeBrokerMemory("parley-region", size, FurtherSeals::kPossible);
   if (!memory.ok()) return memory.status();
   auto sent = Duplicate(*memory);
@@ -90,6 +95,7 @@ Broker::Answer Broker::OnMakeRegion(ProcessRecord& owner, const MakeRegion& call
   auto& region = regions_[id];
   region = std::make_unique<RegionRecord>();
   region->id = id;
+  region->descriptors = *std::move(descriptors);
   region->owner = &owner;
   region->bytes = size;
   region->others_may_write = call.others_may_write != 0;
@@ -236,7 +242,7 @@ absl::Status Broker::Freeze(RegionRecord& region) {
     auto dependents = dependents_.find(capability->id);
     if (dependents == dependents_.end()) continue;
     for (const auto& [connection, id] : dependents->second.lends) {
-      for (auto& [by, rights] : connections_.at(connection)->lent.at(id).by) rights = Rights::kRead;
+      connections_.at(connection)->lent.at(id).by.MakeReadOnly(capability->id);
     }
   }
   for (Outgoing& notice : *notices) outlet_.Send(notice.to->peer->id, std::move(notice.packet));
@@ -246,6 +252,20 @@ absl::Status Broker::Freeze(RegionRecord& region) {
 // The new memory, for all who have redeemed a grant, and for the servers that it is lent to.
 absl::StatusOr<std::vector<Broker::Outgoing>> Broker::PrepareFreeze(const RegionRecord& region) {
   std::vector<Outgoing> notices;
+  absl::flat_hash_map<const ProcessRecord*, size_t> told;
+  const auto tell = [&](const ProcessRecord& process, Packet packet) -> absl::Status {
+    if (absl::Status ok = CheckKeepsUp(process); !ok.ok()) return ok;
+    if (++told[&process] > kMaxNoticesOfAFreeze) {
+      return MakeError(Error::kQuotaExhausted,
+                       absl::StrCat("a process would have to be told more than ",
+                                    kMaxNoticesOfAFreeze, " times that the region is frozen"));
+    }
+    auto memory = ReopenReadOnly(region.renewed);
+    if (!memory.ok()) return memory.status();
+    notices.push_back({&process, std::move(packet)});
+    notices.back().packet.fds.push_back(*std::move(memory));
+    return absl::OkStatus();
+  };
   std::set<LendKey> lends;
   for (const Capability* capability : TreeOf(*capabilities_.Find(region.root))) {
     auto found = dependents_.find(capability->id);
@@ -253,18 +273,13 @@ absl::StatusOr<std::vector<Broker::Outgoing>> Broker::PrepareFreeze(const Region
     const Dependents& dependents = found->second;
     lends.insert(dependents.lends.begin(), dependents.lends.end());
     if (dependents.grant_words.empty() || capability->id == region.root) continue;
-    auto memory = ReopenReadOnly(region.renewed);
-    if (!memory.ok()) return memory.status();
-    notices.push_back({dependents.holder, Packet::Of(0, Replaced{capability->id})});
-    notices.back().packet.fds.push_back(*std::move(memory));
+    Packet replaced = Packet::Of(0, Replaced{capability->id});
+    if (absl::Status ok = tell(*dependents.holder, std::move(replaced)); !ok.ok()) return ok;
   }
   for (const auto& [connection, id] : lends) {
-    auto memory = ReopenReadOnly(region.renewed);
-    if (!memory.ok()) return memory.status();
     const ConnectionRecord& over = *connections_.at(connection);
-    const uint32_t lend = over.lent.at(id).number;
-    notices.push_back({over.channel->owner,
-                       MakeLent(connection, lend, region, Rights::kRead, *std::move(memory))});
+    Packet lent = MakeLent(connection, over.lent.at(id).number, region, Rights::kRead);
+    if (absl::Status ok = tell(*over.channel->owner, std::move(lent)); !ok.ok()) return ok;
   }
   return notices;
 }

@@ -28,7 +28,11 @@ struct Packet {
     const Header header = {T::kKind, call};
     packet.bytes.reserve(sizeof(header) + sizeof(T) + tail.size());
     packet.Append(&header, sizeof(header));
-    packet.Append(&body, sizeof(T));
+    if constexpr (std::is_empty_v<T>) {
+      packet.bytes.push_back({});  // its one byte is padding, and could be anything
+    } else {
+      packet.Append(&body, sizeof(T));
+    }
     packet.Append(tail.data(), tail.size());
     return packet;
   }

@@ -135,13 +135,14 @@ struct Sitting {
 
 class World final : public BrokerOutlet {
  public:
-  World() : broker_(*this, 77, {6, 12, 24, 6, 12, 4}) {
+  World() : broker_(*this, 77, {6, 12, 24, 6, 4, 3, 24, 256, 64, 100}) {
     for (size_t seat = 0; seat < kSeatCount; ++seat) SitDown(seat);
   }
   void Step(Input& input);
   void End();
 
   void Send(PeerId peer, Packet packet) override;
+  bool IsBehind(PeerId peer) const override { return behind_.contains(peer); }
   void Drop(PeerId peer) override { dropped_.insert(peer); }
   void Kill(PeerId, const UniqueFd&) override {}
   uint64_t Random() override { return random_ += 0x9e3779b97f4a7c15; }
@@ -162,7 +163,7 @@ class World final : public BrokerOutlet {
   std::map<Field, std::vector<uint64_t>> known_;
   std::vector<Token> tokens_;
   std::array<Sitting, kSeatCount> sitting_;
-  std::set<PeerId> dropped_;
+  std::set<PeerId> dropped_, behind_;
   uint64_t random_ = 0;
   uint32_t last_call_ = 0;
   size_t answers_ = 0;  // to the last call
@@ -288,7 +289,7 @@ void World::Scribble(size_t seat, Input& input) {
 void World::Step(Input& input) {
   static const auto& shapes = *new std::vector<Shape>(MakeShapes());
   const size_t seat = input.Byte() % kSeatCount;
-  const size_t deed = input.Byte() % (shapes.size() + 5);
+  const size_t deed = input.Byte() % (shapes.size() + 6);
   if (deed < shapes.size()) {
     if (IsHere(seat)) Call(seat, shapes[deed], input);
     return;
@@ -304,6 +305,9 @@ void World::Step(Input& input) {
       return Arrive(seat);
     case 3:
       return Scribble(seat, input);
+    case 4:
+      if (behind_.erase(sitting_[seat].peer) == 0) behind_.insert(sitting_[seat].peer);
+      return;
     default:
       Packet packet;
       const std::string bytes = input.Bytes(input.Byte());

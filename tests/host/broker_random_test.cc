@@ -215,7 +215,7 @@ class Monkeys {
                   .connections_per_process = 12,
                   .links_per_process = 24,
                   .links_per_connection = 6,
-                  .processes_per_set = 12}};
+                  .processes_per_user = 12}};
   std::array<Monkey, 4> monkeys_;
   std::array<uint32_t, 512> noise_ = {};  // a word of it changes with each packet
 };

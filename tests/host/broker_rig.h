@@ -22,12 +22,13 @@ namespace parley::host::tests {
 
 struct FakeOutlet final : BrokerOutlet {
   void Send(PeerId peer, Packet packet) override { sent[peer].push_back(std::move(packet)); }
+  bool IsBehind(PeerId peer) const override { return behind.contains(peer); }
   void Drop(PeerId peer) override { dropped.insert(peer); }
   void Kill(PeerId peer, const UniqueFd&) override { killed.push_back(peer); }
   uint64_t Random() override { return random(); }
 
   std::map<PeerId, std::deque<Packet>> sent;
-  std::set<PeerId> dropped;
+  std::set<PeerId> dropped, behind;
   std::vector<PeerId> killed;
   std::mt19937_64 random{1};
 };

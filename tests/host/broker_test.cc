@@ -349,8 +349,8 @@ TEST_CASE("broker: the death of a server, and of a client, is told to the other 
 TEST_CASE("broker: quotas are named when they are used up") {
   BrokerRig rig({.channels_per_process = 2,
                  .connections_per_process = 2,
-                 .processes_per_set = 2,
-                 .strangers_per_user = 3});
+                 .strangers_per_user = 3,
+                 .processes_per_user = 2});
   const Actor both = rig.Start("both");
   const ChannelId channel = rig.Expect<MadeChannel>(both.peer, MakeChannel{}).channel;
   rig.Expect<MadeChannel>(both.peer, MakeChannel{});
