@@ -1,8 +1,12 @@
-// The broker under a million packets that mean nothing, or nearly something.
+// The broker under a million packets that mean nothing, or nearly something, from processes that
+// come and go, while two that behave go about their business.
+#include <dirent.h>
+
 #include <algorithm>
 #include <array>
 
 #include "tests/core/drive.h"
+#include "tests/host/broker_honest.h"
 #include "tests/host/broker_rig.h"
 
 namespace parley::host::tests {
@@ -31,7 +35,7 @@ struct Monkey {
 
 class Monkeys {
  public:
-  explicit Monkeys(::tests::Choices& choices) : choices_(choices) {
+  explicit Monkeys(::tests::Choices& choices) : choices_(choices), honest_(rig_, 3) {
     monkeys_[0].name_server = true;
     for (Monkey& monkey : monkeys_) Start(monkey);
   }
@@ -40,6 +44,8 @@ class Monkeys {
     Monkey& monkey = monkeys_[choices_.Below(monkeys_.size())];
     if (choices_.Below(10'000) == 0) return Restart(monkey);
     if (choices_.Below(50) == 0) Scribble(monkey);
+    if (choices_.Below(100) == 0) honest_.Step(choices_);
+    if (choices_.Below(1'000) == 0) ComeAndGo();
     Packet packet = choices_.Below(kSensible) == 0 ? Sense(monkey) : Noise();
     const uint32_t number = packet.header() ? packet.header()->call : 0;
     rig_.broker.OnPacket(monkey.actor.peer, packet);
@@ -55,7 +61,21 @@ class Monkeys {
     if (rig_.outlet.dropped.contains(monkey.actor.peer)) return Restart(monkey);
     if (answers != 1) FAIL("a call has " << answers << " answers");
   }
-  void Check() { rig_.broker.CheckInvariants(); }
+  void Check() {
+    rig_.broker.CheckInvariants();
+    if (!honest_.AreWell()) FAIL("who never misbehaved was lost or killed");
+  }
+  // With invariants 1 and 6 nothing is left then.
+  void AllLeave() {
+    for (const Monkey& monkey : monkeys_) rig_.broker.OnGone(monkey.actor.peer);
+    for (PeerId peer : strangers_) rig_.broker.OnGone(peer);
+    Check();
+    honest_.Leave();
+    rig_.broker.CheckInvariants();
+    rig_.broker.OnGone(rig_.launcher);
+    rig_.broker.CheckInvariants();
+    CHECK(rig_.broker.launchers() == 0);
+  }
 
  private:
   void Start(Monkey& monkey) {
@@ -70,13 +90,37 @@ class Monkeys {
     if (monkey.actor.joined.has_names) monkey.connections.Add(monkey.actor.joined.names.connection);
     monkey.channels.Add(monkey.actor.joined.name_channel);
     rig_.outlet.sent.clear();
-    rig_.outlet.dropped.clear();
   }
+  // In either order: the launcher sees its exit, or its socket hangs up.
   void Restart(Monkey& monkey) {
-    rig_.broker.OnGone(monkey.actor.peer);
+    const bool hangs_up_first = choices_.Below(2) == 0;
+    if (hangs_up_first) rig_.broker.OnGone(monkey.actor.peer);
     rig_.broker.OnPacket(rig_.launcher, Packet::Of(1, Exited{monkey.actor.process, 1, 128}));
+    rig_.broker.OnGone(monkey.actor.peer);
     rig_.outlet.sent.clear();
     Start(monkey);
+  }
+  // One without a role, or with that of a launcher; what it says of tickets and processes is
+  // guessed.
+  void ComeAndGo() {
+    PeerId& peer = strangers_[choices_.Below(strangers_.size())];
+    if (choices_.Below(3) == 0) {
+      rig_.broker.OnGone(peer);
+      peer = rig_.NewPeer(1 + choices_.Below(2));
+      if (choices_.Below(2) == 0) return;
+      rig_.broker.OnPacket(peer,
+                           Packet::Of(1, BecomeLauncher{kWireVersion}, JoinTail({"program"})));
+    }
+    const uint32_t what = choices_.Below(5);
+    Packet packet = Noise();
+    if (what == 0) packet = Packet::Of(1, Join{kWireVersion, 0, choices_.Below(9)});
+    if (what == 1) packet = Packet::Of(1, Exited{Anybody(), choices_.Below(9), 0}, "no");
+    if (what == 2) packet = Packet::Of(1, Kill{Anybody()});
+    if (what == 3) {
+      packet = Packet::Of(1, BrokerRig::SpawnAs({.uid = 1 + choices_.Below(2)}),
+                          JoinTail({"program", "name", "argument"}));
+    }
+    rig_.broker.OnPacket(peer, packet);
   }
 
   // Into the page of threads, which the broker walks.
@@ -104,6 +148,8 @@ class Monkeys {
     packet.bytes.assign(noise, noise + bytes);
     std::copy_n(reinterpret_cast<const std::byte*>(&header), std::min(bytes, sizeof(header)),
                 packet.bytes.begin());
+    if (choices_.Below(5000) == 0) packet.bytes.insert(packet.bytes.end(), kMaxPacketBytes, {});
+    if (choices_.Below(100) == 0) packet.fds.push_back(UniqueFd(dup(choices_.Below(8))));
     return packet;
   }
   uint32_t AnyCall() {
@@ -216,23 +262,38 @@ class Monkeys {
                   .links_per_process = 24,
                   .links_per_connection = 6,
                   .processes_per_user = 12}};
+  HonestPair honest_;
   std::array<Monkey, 4> monkeys_;
+  std::array<PeerId, 6> strangers_ = {};
   std::array<uint32_t, 512> noise_ = {};  // a word of it changes with each packet
 };
 
-TEST_CASE("broker: a million packets without sense break no invariant, and each has one answer") {
+size_t OpenDescriptors() {
+  DIR* folder = opendir("/proc/self/fd");
+  REQUIRE(folder != nullptr);
+  size_t count = 0;
+  while (readdir(folder) != nullptr) ++count;
+  closedir(folder);
+  return count;
+}
+
+TEST_CASE("broker: a million packets without sense harm nobody, and nothing is left of them") {
   const uint64_t seed = ::tests::TestSeed();
   INFO("to repeat: PARLEY_TEST_SEED=", seed);
   // Also at once: a failed PARLEY_CHECK ends the program without the INFO.
   std::printf("PARLEY_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);
   ::tests::RandomChoices choices(seed);
-  Monkeys monkeys(choices);
-  for (int i = 0; i < ::tests::kRandomOperations; ++i) {
-    monkeys.Step();
-    if (i % kChecked == 0) monkeys.Check();
+  const size_t open = OpenDescriptors();
+  {
+    Monkeys monkeys(choices);
+    for (int i = 0; i < ::tests::kRandomOperations; ++i) {
+      monkeys.Step();
+      if (i % kChecked == 0) monkeys.Check();
+    }
+    monkeys.AllLeave();
   }
-  monkeys.Check();
+  CHECK(OpenDescriptors() == open);
 }
 
 }  // namespace

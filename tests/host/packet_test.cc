@@ -22,6 +22,13 @@ Sockets MakeSockets() {
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
+TEST_CASE("an empty struct travels as a zero, whatever stood where it was made") {
+  std::byte place[sizeof(Done)] = {std::byte{0xff}};
+  const Packet packet = Packet::Of(1, *reinterpret_cast<const Done*>(place));
+  CHECK(packet.As<Done>());
+  CHECK(packet.bytes.back() == std::byte{0});
+}
+
 TEST_CASE("a packet arrives with its body, its tail and its descriptors") {
   Sockets sockets = MakeSockets();
   auto memory = MakeSharedMemory("test", 4096);
