@@ -36,10 +36,20 @@ constexpr unsigned kRingEntries = 1024;
 constexpr size_t kMaxUnsentBytes = 4 << 20;  // of one peer; beyond, it is dropped
 constexpr size_t kBehindBytes = kMaxUnsentBytes / 4;
 constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
+constexpr int64_t kDrainSeconds = 1;            // for what was sent before a drop to be read
 constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
 constexpr int kBrokerPriority = 97;             // of SCHED_FIFO: above what programs can have
 
-enum class Operation : uint64_t { kAccept, kPause, kSignal, kReceive, kSend, kPoll, kCancel };
+enum class Operation : uint64_t {
+  kAccept,
+  kPause,
+  kSignal,
+  kReceive,
+  kSend,
+  kPoll,
+  kCancel,
+  kDrain
+};
 
 uint64_t Tag(Operation operation, PeerId peer = PeerId::kNone) {
   return Raw(peer) << 3 | static_cast<uint64_t>(operation);
@@ -67,12 +77,23 @@ size_t Weight(const Packet& packet) {
   return packet.bytes.size() + packet.fds.size() * kBytesOfADescriptor;
 }
 
+// As many descriptors as there can be. No user has all of them: where others come too, a quarter.
+BrokerLimits RaiseLimits(bool private_to_launcher) {
+  BrokerLimits limits;
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return limits;
+  const rlimit raised = {files.rlim_max, files.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;
+  limits.descriptors_per_user = files.rlim_cur / 4 * (private_to_launcher ? 3 : 1);
+  return limits;
+}
+
 class Loop final : public BrokerOutlet {
  public:
   Loop(UniqueFd listener, bool private_to_launcher)
       : listener_(std::move(listener)),
         private_(private_to_launcher),
-        broker_(*this, MonotonicNs()) {}
+        broker_(*this, MonotonicNs(), RaiseLimits(private_to_launcher)) {}
   ~Loop() override {
     if (ring_is_up_) io_uring_queue_exit(&ring_);
   }
@@ -111,7 +132,7 @@ class Loop final : public BrokerOutlet {
   UniqueFd listener_, signals_;
   const bool private_;
   signalfd_siginfo signal_ = {};
-  __kernel_timespec pause_ = {0, kAcceptPauseNs};
+  __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
   io_uring ring_ = {};
   bool ring_is_up_ = false;
   bool stopped_ = false, had_launcher_ = false, somebody_came_ = false;
@@ -132,11 +153,6 @@ bool Loop::SetUp() {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC));
-  rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
   // Where that is not permitted the broker runs as others do.
   const sched_param priority = {kBrokerPriority};
   sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
@@ -225,6 +241,10 @@ void Loop::Complete(const Completion& completion) {
 
 void Loop::CompleteOfSocket(Operation operation, PeerId peer, int result) {
   auto found = sockets_.find(peer);
+  if (operation == Operation::kDrain) {  // no socket waits for it
+    if (found != sockets_.end()) Close(*found->second);
+    return;
+  }
   PARLEY_CHECK(found != sockets_.end());
   Socket& socket = *found->second;
   if (operation == Operation::kReceive) {
@@ -358,7 +378,10 @@ void Loop::Drop(PeerId peer) {
   auto found = sockets_.find(peer);
   if (found == sockets_.end() || found->second->state != Socket::State::kOpen) return;
   found->second->state = Socket::State::kDraining;
-  if (!found->second->sending) Close(*found->second);
+  if (!found->second->sending) return Close(*found->second);
+  // Whoever reads nothing is in no quota any more, and must not stay for that.
+  Start(Tag(Operation::kDrain, peer),
+        [&](io_uring_sqe* entry) { io_uring_prep_timeout(entry, &drain_, 0, 0); });
 }
 
 void Loop::Kill(PeerId, const UniqueFd& pidfd) {
