@@ -60,7 +60,7 @@ struct BrokerLimits {
   size_t links_per_connection = 64;
   size_t lends_per_connection = 1024;  // each takes a descriptor of the server's
   size_t strangers_per_user = 1024;    // peers that have not said what they are; more are dropped
-  size_t launchers_per_user = 256;
+  size_t launchers_per_user = 2048;
   size_t processes_per_user = 8192;           // of its launchers, until reported as exited
   size_t argument_bytes_per_user = 64 << 20;  // of processes that have not joined yet
   size_t records_per_user = 1 << 20;          // channels, connections, events, grants

@@ -40,8 +40,8 @@ class HonestPair {
         regions_.erase(regions_.begin() + static_cast<ptrdiff_t>(region));
         return;
       case 2:
-        Ask<Done>(client_,
-                  Lend{regions_[region].capability, connections_[connection], Rights::kRead});
+        Ask<LendMade>(client_,
+                      Lend{regions_[region].capability, connections_[connection], Rights::kRead});
         return;
       case 3:
         return Share(regions_[region], choices);

@@ -131,7 +131,7 @@ TEST_CASE("broker: nobody is drowned by what others make the broker tell it") {
   CHECK(rig.Silent(server.peer));
   rig.outlet.behind.clear();
   rig.Expect<Connected>(client.peer, Extend{connected.connection});
-  rig.Expect<Done>(client.peer, Lend{region.capability, connected.connection, kRead});
+  rig.Expect<LendMade>(client.peer, Lend{region.capability, connected.connection, kRead});
   rig.Expect<OpenedEvent>(server.peer, OpenEvent{event});
   rig.Expect<RegionMade>(client.peer, RenewRegion{region.capability});
   rig.outlet.behind = {server.peer};
