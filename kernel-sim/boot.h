@@ -89,7 +89,8 @@ struct ProcessReport {
   uint64_t bytes_leased = 0;  // by region references it sent
   int64_t response_limit_ns = kNever;
   uint64_t late_responses = 0;
-  int64_t worst_response_ns = 0;
+  static constexpr int64_t kNotMeasured = -1;
+  int64_t worst_response_ns = 0;  // on the host: of those with a limit, else kNotMeasured
   int64_t cpu_ns = 0;
   std::map<std::string, int64_t> counters;
 };
@@ -103,6 +104,9 @@ struct ResponseReport {
 };
 
 struct RunReport {
+  // Of the host: times are real, and kernel calls, switches and response times by priority are not
+  // counted.
+  bool real_time = false;
   bool deadlock = false;
   bool misfit = false;     // a scripted choice was out of range: the script is another program's
   bool timed_out = false;  // limit_ns was reached

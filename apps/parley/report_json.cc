@@ -20,9 +20,11 @@ std::string ProcessJson(const parley::ProcessReport& process) {
       ", \"messages_sent\": ", process.messages_sent,
       ", \"messages_received\": ", process.messages_received,
       ", \"bytes_copied\": ", process.bytes_copied, ", \"bytes_leased\": ", process.bytes_leased,
-      ", \"late_responses\": ", process.late_responses,
-      ", \"worst_response_ns\": ", process.worst_response_ns, ", \"cpu_ns\": ", process.cpu_ns,
-      ", \"counters\": {", counters, "}}");
+      ", \"late_responses\": ", process.late_responses, ", \"worst_response_ns\": ",
+      process.worst_response_ns == parley::ProcessReport::kNotMeasured
+          ? "null"
+          : absl::StrCat(process.worst_response_ns),
+      ", \"cpu_ns\": ", process.cpu_ns, ", \"counters\": {", counters, "}}");
 }
 
 std::string ResponseJson(const std::pair<const int, parley::ResponseReport>& row) {
@@ -44,12 +46,16 @@ std::string ReportJson(const Manifest& manifest, const parley::RunReport& report
                     [](std::string* out, const std::pair<const int, parley::ResponseReport>& row) {
                       absl::StrAppend(out, ResponseJson(row));
                     });
+  const auto counted = [&](uint64_t count) {
+    return report.real_time ? "null" : absl::StrCat(count);
+  };
   return absl::StrCat(
       "{\n  \"name\": ", JsonString(manifest.name),
       ",\n  \"failed\": ", Failed(manifest, report) ? "true" : "false",
-      ",\n  \"end_ns\": ", report.end_ns, ",\n  \"kernel_calls\": ", report.kernel_calls,
-      ",\n  \"context_switches\": ", report.context_switches, ",\n  \"processes\": [\n", processes,
-      "\n  ],\n  \"responses\": [\n", responses, "\n  ]\n}\n");
+      ",\n  \"real_time\": ", report.real_time ? "true" : "false",
+      ",\n  \"end_ns\": ", report.end_ns, ",\n  \"kernel_calls\": ", counted(report.kernel_calls),
+      ",\n  \"context_switches\": ", counted(report.context_switches), ",\n  \"processes\": [\n",
+      processes, "\n  ],\n  \"responses\": [\n", responses, "\n  ]\n}\n");
 }
 
 }  // namespace parley_tool

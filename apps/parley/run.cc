@@ -18,10 +18,9 @@ const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
     "                  [--json FILE]\n\n"
-    "  --kernel=host  runs it as real processes, in real time; what follows but --json is of the\n"
-    "                 simulated kernel alone\n"
+    "  --kernel=host  runs it as real processes, in real time; only --cpus and --json go with it\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
-    "  --cpus N       virtual CPUs (default: the manifest's)\n"
+    "  --cpus N       virtual CPUs (default: the manifest's); on the host real ones (all)\n"
     "  --trace FILE   writes a trace for Perfetto\n"
     "  --timeline FILE, --timeline-window 10ms..60ms   draws what happened, as SVG\n"
     "  --twice        runs it a second time and fails unless both runs were the same\n"
@@ -167,13 +166,14 @@ int RunCommand(const std::vector<std::string>& words) {
   auto manifest = ReadManifest(arguments->position(0));
   if (!manifest.ok()) return Failure(manifest.status());
   if (kernel == "host") {
-    for (const char* flag :
-         {"--seed", "--cpus", "--trace", "--timeline", "--timeline-window", "--twice"}) {
+    for (const char* flag : {"--seed", "--trace", "--timeline", "--timeline-window", "--twice"}) {
       if (!arguments->Has(flag)) continue;
       return Misuse(absl::InvalidArgumentError(
           absl::StrCat(flag, ": only the simulated kernel has that; leave --kernel=host out")));
     }
-    return Report(*manifest, RunOnHost(*manifest), *arguments);
+    auto cpus = arguments->GetInteger("--cpus", 0, 1, 64);
+    if (!cpus.ok()) return Misuse(cpus.status());
+    return Report(*manifest, RunOnHost(*manifest, static_cast<int>(*cpus)), *arguments);
   }
   auto cpus = arguments->GetInteger("--cpus", manifest->options.cpus, 1, 64);
   if (!cpus.ok()) return Misuse(cpus.status());

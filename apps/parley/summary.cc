@@ -52,6 +52,8 @@ void PrintProcesses(const Manifest& manifest, const parley::RunReport& report) {
   std::printf("%-16s %8s %9s %9s %8s %8s %10s %10s %9s %6s\n", "process", "priority", "exit", "cpu",
               "sent", "received", "copied", "by region", "worst", "late");
   for (const parley::ProcessReport& process : report.processes) {
+    const bool timed = process.messages_sent > 0 &&
+                       process.worst_response_ns != parley::ProcessReport::kNotMeasured;
     const bool limited = process.response_limit_ns != parley::kNever;
     std::printf("%-16s %8s %9s %9s %8lu %8lu %10s %10s %9s %6s\n", process.name.c_str(),
                 PriorityOf(manifest, process.name).c_str(), DescribeExit(process).c_str(),
@@ -59,7 +61,7 @@ void PrintProcesses(const Manifest& manifest, const parley::RunReport& report) {
                 static_cast<unsigned long>(process.messages_received),
                 FormatBytes(process.bytes_copied).c_str(),
                 FormatBytes(process.bytes_leased).c_str(),
-                process.messages_sent == 0 ? "-" : FormatNs(process.worst_response_ns).c_str(),
+                timed ? FormatNs(process.worst_response_ns).c_str() : "-",
                 limited ? absl::StrCat(process.late_responses).c_str() : "-");
   }
 }
@@ -86,10 +88,15 @@ void PrintProblems(const Manifest& manifest, const parley::RunReport& report) {
 }
 
 void PrintSummary(const Manifest& manifest, const parley::RunReport& report) {
-  std::printf("%s: %s of virtual time, %lu kernel calls, %lu context switches\n",
-              manifest.name.c_str(), FormatNs(report.end_ns).c_str(),
-              static_cast<unsigned long>(report.kernel_calls),
-              static_cast<unsigned long>(report.context_switches));
+  const std::string took = FormatNs(report.end_ns);
+  if (report.real_time) {
+    std::printf("%s: %s as real processes\n", manifest.name.c_str(), took.c_str());
+  } else {
+    std::printf("%s: %s of virtual time, %lu kernel calls, %lu context switches\n",
+                manifest.name.c_str(), took.c_str(),
+                static_cast<unsigned long>(report.kernel_calls),
+                static_cast<unsigned long>(report.context_switches));
+  }
   PrintProblems(manifest, report);
   std::printf("\n");
   PrintProcesses(manifest, report);

@@ -2,7 +2,6 @@
 // processes' deaths, knocks and timers, and does what they ask for under the process's lock. It
 // never waits for the broker's answer, and never for a client.
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
@@ -16,13 +15,11 @@ namespace parley::host {
 absl::Status Process::PrepareAgent() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   timer_fd_ = UniqueFd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  stop_fd_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_.valid() || !timer_fd_.valid() || !stop_fd_.valid()) {
+  if (!epoll_.valid() || !timer_fd_.valid()) {
     return MakeError(Error::kQuotaExhausted, "no descriptors for the process's agent");
   }
   Watch(broker_.get(), AgentKey(AgentSource::kBroker));
   Watch(timer_fd_.get(), AgentKey(AgentSource::kTimers));
-  Watch(stop_fd_.get(), AgentKey(AgentSource::kStop));
   return absl::OkStatus();
 }
 
@@ -31,23 +28,19 @@ absl::Status Process::StartAgent() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int error = StartLinuxThread(agent_, kAgentLinuxPriority, &RunAgent, this);
+  pthread_t agent;
+  const int error = StartLinuxThread(agent, kAgentLinuxPriority, &RunAgent, this);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error != 0) return MakeError(Error::kQuotaExhausted, "no thread for the process's agent");
-  agent_runs_ = true;
   return absl::OkStatus();
 }
 
-void Process::StopAgent() {
-  if (!agent_runs_) return;
-  Knock(stop_fd_);
-  pthread_join(agent_, nullptr);
-  agent_runs_ = false;
-}
-
+// A knocker is never read: its clients share the open file, and could make a read of it block. Each
+// knock is an edge.
 void Process::Watch(int fd, uint64_t key) {
+  const bool is_knocker = key >> 32 == static_cast<uint64_t>(AgentSource::kKnocker);
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = is_knocker ? EPOLLIN | EPOLLET : EPOLLIN;
   event.data.u64 = key;
   // One that is watched already (a death comes once) is as good.
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
@@ -68,8 +61,6 @@ void Process::AgentLoop() {
       const uint64_t key = events[static_cast<size_t>(i)].data.u64;
       const auto number = static_cast<uint32_t>(key);
       switch (static_cast<AgentSource>(key >> 32)) {
-        case AgentSource::kStop:
-          return;
         case AgentSource::kBroker:
           if (OnBrokerReadable()) break;
           Unwatch(broker_.get());
@@ -232,8 +223,6 @@ void Process::OnKnock(uint32_t number) {
   Locked locked(lock_);
   auto found = bells_.find(number);
   if (found == bells_.end()) return;
-  uint64_t count = 0;
-  [[maybe_unused]] const ssize_t got = read(found->second->knocker.get(), &count, sizeof(count));
   Drain(*found->second->channel);
 }
 

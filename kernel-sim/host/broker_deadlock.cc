@@ -34,7 +34,7 @@ struct Waiter {
 struct Wait {
   ThreadState state = ThreadState::kReady;
   uint32_t blocked_on = 0;
-  uint64_t since_ns = 0;
+  uint64_t since = 0;
   Waiter freed_by;  // the only one that could
   friend bool operator==(const Wait&, const Wait&) = default;
 };
@@ -116,7 +116,7 @@ class DeadlockSearch {
     if (state > static_cast<uint8_t>(ThreadState::kDead)) return wait;
     wait.state = static_cast<ThreadState>(state);
     wait.blocked_on = entry.blocked_on.load(std::memory_order_relaxed);
-    wait.since_ns = entry.since_ns.load(std::memory_order_relaxed);
+    wait.since = entry.since.load(std::memory_order_relaxed);
     if (wait.state == ThreadState::kSend || wait.state == ThreadState::kReply) {
       const ChannelRecord* channel = ChannelOf(process, wait.blocked_on);
       if (channel != nullptr) {
@@ -176,9 +176,8 @@ Broker::Answer Broker::OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& 
     const Wait& wait = first.WaitOf(member);
     if (wait != second.WaitOf(member)) return Packet::Of(0, FoundDeadlock{});
     if (wait.state != ThreadState::kSend) continue;
-    if (last == nullptr ||
-        std::tuple(wait.since_ns, member.process, member.entry) >
-            std::tuple(first.WaitOf(*last).since_ns, last->process, last->entry)) {
+    if (last == nullptr || std::tuple(wait.since, member.process, member.entry) >
+                               std::tuple(first.WaitOf(*last).since, last->process, last->entry)) {
       last = &member;
     }
   }

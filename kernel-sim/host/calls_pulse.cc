@@ -80,11 +80,10 @@ absl::StatusOr<Token> Process::EventRegister(ChannelHandle channel_handle, const
 }
 
 // Opened at its first delivery.
-absl::StatusOr<OpenedLane*> Process::FindEvent(const Token& token) {
+absl::Status Process::OpenEvent(const Token& token) {
   {
     Locked locked(lock_);
-    auto found = opened_events_.find(token);
-    if (found != opened_events_.end()) return found->second.get();
+    if (opened_events_.contains(token)) return absl::OkStatus();
   }
   auto answer = Ask(host::OpenEvent{token});
   if (!answer.ok()) return answer.status();
@@ -102,12 +101,13 @@ absl::StatusOr<OpenedLane*> Process::FindEvent(const Token& token) {
   event->bell = MapOutBell(opened->bell, answer->fds[1], std::move(answer->fds[2]));
   event->first_bit = opened->first_bit;
   if (event->bell == nullptr) return Refuse(Error::kQuotaExhausted);
-  return opened_events_.try_emplace(token, std::move(event)).first->second.get();
+  opened_events_.try_emplace(token, std::move(event));
+  return absl::OkStatus();
 }
 
 absl::Status Process::EventDeliver(const Token& token, std::optional<uint64_t> value) {
   PARLEY_ENTER();
-  if (auto found = FindEvent(token); !found.ok()) return found.status();
+  if (absl::Status opened = OpenEvent(token); !opened.ok()) return opened;
   Locked locked(lock_);
   auto found = opened_events_.find(token);
   if (found == opened_events_.end()) return Refuse(Error::kLeaseEnded);

@@ -63,10 +63,7 @@ void Process::BecomeThread(HostThread& thread) {
   thread.tid = LinuxThreadId();
   thread.pthread = pthread_self();
   if (thread.scheduling.policy == Policy::kSporadic) BeginBudget(thread);
-  if (thread.entry != nullptr) {
-    thread.entry->tid = thread.tid;
-    thread.entry->since_ns = static_cast<uint64_t>(MonotonicNs());
-  }
+  if (thread.entry != nullptr) thread.entry->tid = thread.tid;
   ApplyPriority(thread);
   ShowState(thread, ThreadState::kRunning);
 }
@@ -82,6 +79,8 @@ void* Process::RunThread(void* argument) {
   try {
     thread.routine(thread.argument);
   } catch (const ProcessEnded&) {
+  } catch (...) {
+    process.EndByException(std::current_exception());
   }
   {
     Locked locked(process.lock_);

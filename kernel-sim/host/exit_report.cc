@@ -14,6 +14,8 @@ std::string TextOf(const char* begin, size_t room) {
   return std::string(begin, strnlen(begin, room));
 }
 
+int64_t NsOf(const timeval& time) { return time.tv_sec * 1'000'000'000 + time.tv_usec * 1000; }
+
 }  // namespace
 
 ExitStatus ReadExit(const siginfo_t& linux_says, const Farewell& farewell) {
@@ -36,13 +38,16 @@ ExitStatus ReadExit(const siginfo_t& linux_says, const Farewell& farewell) {
                        name == nullptr ? absl::StrCat(status) : absl::StrCat("SIG", name))};
 }
 
-void ReadNumbers(const Farewell& farewell, ProcessReport& report) {
+void ReadNumbers(const Farewell& farewell, const rusage& used, ProcessReport& report) {
+  report.cpu_ns = NsOf(used.ru_utime) + NsOf(used.ru_stime);
   report.messages_sent = farewell.messages_sent;
   report.messages_received = farewell.messages_received;
   report.bytes_copied = farewell.bytes_copied;
   report.bytes_leased = farewell.bytes_leased;
   report.late_responses = farewell.late_responses;
-  report.worst_response_ns = farewell.worst_response_ns;
+  // A clock on each send's way is for those alone who have a limit to hold.
+  const bool timed = report.response_limit_ns != kNever;
+  report.worst_response_ns = timed ? farewell.worst_response_ns : ProcessReport::kNotMeasured;
   const size_t count = std::min<size_t>(farewell.counters_used, Farewell::kMaxCounters);
   for (size_t i = 0; i < count; ++i) {
     const Farewell::Counter& counter = farewell.counters[i];

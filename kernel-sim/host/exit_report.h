@@ -3,6 +3,7 @@
 #define PARLEY_KERNEL_SIM_HOST_EXIT_REPORT_H_
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "kernel-sim/boot.h"
 #include "kernel-sim/host/farewell.h"
@@ -11,8 +12,8 @@ namespace parley::host {
 
 // `linux_says` is what waitid has given; a process that returned may say more itself.
 ExitStatus ReadExit(const siginfo_t& linux_says, const Farewell& farewell);
-// The numbers of its report.
-void ReadNumbers(const Farewell& farewell, ProcessReport& report);
+// The numbers of its report. `used`: what Linux has counted.
+void ReadNumbers(const Farewell& farewell, const rusage& used, ProcessReport& report);
 
 }  // namespace parley::host
 

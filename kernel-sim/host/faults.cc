@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include <array>
 #include <cstdio>
 
 #include "kernel-sim/host/process.h"
@@ -28,7 +29,7 @@ const char* DeedOf([[maybe_unused]] const void* context) {
 
 void OnFault(int signal, siginfo_t* info, void* context) {
   if (RescueCopy(context)) return;  // first: a kernel call's copy is refused (L5), region or not
-  if (faulting_process->SayFault(info->si_addr, DeedOf(context))) _exit(0);
+  faulting_process->EndIfOfRegion(info->si_addr, DeedOf(context));
   sigaction(signal, &others_action, nullptr);  // it faults again
 }
 
@@ -61,19 +62,18 @@ RegionId Process::FindRegionAt(const void* address) const {
   return RegionId::kNone;
 }
 
-bool Process::SayFault(const void* address, const char* deed) {
-  if (t_current_ == nullptr || !lock_.TryLock()) return false;
+// Returns if no region is there.
+void Process::EndIfOfRegion(const void* address, const char* deed) {
+  if (t_current_ == nullptr || !lock_.TryLock()) return;
   const RegionId region = FindRegionAt(address);
   lock_.Unlock();
-  if (region == RegionId::kNone) return false;
-  Farewell& farewell = *start_.farewell;
-  std::snprintf(farewell.reason.data(), farewell.reason.size(),
+  if (region == RegionId::kNone) return;
+  std::array<char, 256> reason;
+  std::snprintf(reason.data(), reason.size(),
                 "thread %s %s region %u beyond the rights it was granted (R4)",
                 t_current_->name.c_str(), deed, Raw(region));
-  farewell.kind = static_cast<uint32_t>(ExitKind::kFault);
-  farewell.code = 128;
-  farewell.said = 1;
-  return true;
+  Say(ExitKind::kFault, 128, reason.data());
+  _exit(0);
 }
 
 }  // namespace parley::host

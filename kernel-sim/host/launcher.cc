@@ -90,6 +90,7 @@ RunReport Launcher::Run() {
   KillAll();
   StopBroker();
   scope_.reset();
+  report_.real_time = true;
   report_.end_ns = MonotonicNs() - start_ns_;
   for (auto& [id, child] : children_) report_.processes.push_back(std::move(child.report));
   return std::move(report_);
@@ -316,7 +317,10 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
 // to wait for that.
 bool Launcher::Reap(Child& child, int options) {
   siginfo_t info = {};
-  if (child.pid < 0 || waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | options) != 0 ||
+  rusage used = {};
+  // The call of Linux itself: its library's leaves out what the process has used.
+  if (child.pid < 0 ||
+      syscall(SYS_waitid, P_PID, child.pid, &info, WEXITED | options, &used) != 0 ||
       info.si_pid == 0) {
     return false;
   }
@@ -325,7 +329,7 @@ bool Launcher::Reap(Child& child, int options) {
   const SharedMapping memory = std::move(child.farewell);
   const Farewell& farewell = *memory.As<Farewell>();
   ProcessReport& report = child.report;
-  ReadNumbers(farewell, report);
+  ReadNumbers(farewell, used, report);
   if (ending_) return true;  // it was running when the run ended
   report.running = false;
   report.exit = ReadExit(info, farewell);

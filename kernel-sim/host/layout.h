@@ -81,7 +81,7 @@ struct alignas(kCacheLine) Slot {
   uint8_t references;
   uint8_t reserved;
   std::atomic<uint64_t> sent_at;     // clock ticks, orders those that a server finds at once (P1)
-  std::atomic<uint16_t> client_cpu;  // where each side ran last: decides whether to spin
+  std::atomic<uint16_t> client_cpu;  // where each side ran last: who shares a CPU does not spin
   alignas(kCacheLine) uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
   uint8_t error;         // canonical code of an error reply,
@@ -161,8 +161,8 @@ struct ThreadEntry {
   // SEND, REPLY: a connection. RECEIVE: a channel. JOIN, MUTEX: a thread of the process.
   std::atomic<uint32_t> blocked_on;
   std::array<std::atomic<uint32_t>, 4> serves;  // channels (P3); the last is ~0 if there are more
-  std::atomic<uint64_t> since_ns;
-  std::array<std::atomic<char>, 32> name;  // cut
+  std::atomic<uint64_t> since;                  // ticks; when it began to wait
+  std::array<std::atomic<char>, 32> name;       // cut
 };
 inline constexpr size_t kThreadEntries = 1024;
 

@@ -71,8 +71,8 @@ struct OutConnection {
   uint32_t number = 0;
   ChannelId channel = ChannelId::kNone;
   int ceiling = kMaxPriority;
-  bool dead = false;     // L1
-  bool revoked = false;  // R7: dead, though the channel may live
+  std::atomic<bool> dead{false};  // L1; its senders look without the lock
+  bool revoked = false;           // R7: dead, though the channel may live
   FarPointer server;
   std::vector<std::unique_ptr<OutLink>> links;
   struct Lending {
@@ -135,6 +135,7 @@ struct HostThread : Thread {
   std::optional<PulseInfo> pulse;
   HostChannel* receiving = nullptr;
   Spinner receive_spin, send_spin;
+  int client_cpu = -1;  // where the sender of the message received last ran, by its own word
 
   // SPORADIC: since when its budget counts, and the CPU time it had used by then.
   AgentTimer budget{this};

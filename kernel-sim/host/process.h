@@ -12,6 +12,7 @@
 #define PARLEY_KERNEL_SIM_HOST_PROCESS_H_
 
 #include <deque>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,15 +36,16 @@ class Process final : public Kernel {
  public:
   explicit Process(ProcessStart start)
       : start_(std::move(start)), broker_(std::move(start_.broker)) {}
-  ~Process() override { StopAgent(); }
 
   // Joins, and starts the agent. The calling thread is the main thread from then on.
   absl::Status Join();
 
   // From now on a touch of a region beyond its rights is told by name (faults.cc).
   void CatchFaults();
-  // Says why the calling thread has faulted, as the process's farewell; false if it is no region's.
-  bool SayFault(const void* address, const char* deed);
+  void EndIfOfRegion(const void* address, const char* deed);  // a fault; returns if it is none
+  // Says farewell and leaves, whatever the other threads do.
+  [[noreturn]] void End(ExitKind kind, int code, std::string_view reason);
+  [[noreturn]] void EndByException(std::exception_ptr thrown);
 
   // kernel.h, in its order.
   const Birth& birth() const override { return birth_; }
@@ -156,6 +158,7 @@ class Process final : public Kernel {
   void EndThread(HostThread& thread);
   void ForgetIfUnnamed(HostThread& thread);
   static void* RunThread(void* argument);
+  void Say(ExitKind kind, int code, std::string_view reason);
   int StartLinuxThread(pthread_t& thread, int linux_priority, void* (*entry)(void*),
                        void* argument) const;
 
@@ -184,15 +187,14 @@ class Process final : public Kernel {
   void OnAnswer(Packet packet);
   void FailAllCalls();
 
-  // -- The agent (agent.cc, notices.cc)
-  enum class AgentSource : uint8_t { kBroker, kStop, kTimers, kKnocker, kFarProcess };
+  // -- The agent (agent.cc)
+  enum class AgentSource : uint8_t { kBroker, kTimers, kKnocker, kFarProcess };
   static uint64_t AgentKey(AgentSource source, uint32_t number = 0) {
     return static_cast<uint64_t>(source) << 32 | number;
   }
   absl::Status PrepareAgent();
   absl::Status StartAgent();
   absl::Status MeetNames(const Joined& joined, Packet& answer);
-  void StopAgent();
   static void* RunAgent(void* process);
   void AgentLoop();
   void Watch(int fd, uint64_t key);
@@ -223,7 +225,17 @@ class Process final : public Kernel {
   struct Sending;
   absl::Status BeginSend(Sending& send, ConnectionHandle connection);
   static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
-  // lends.cc
+  static absl::Status Submit(Sending& send);
+  absl::Status AwaitReply(Sending& send);
+  absl::Status LookForDeadlock(Sending& send);
+  absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
+  static absl::Status TakeAnswer(const Sending& send, SendResult& result);
+  void EndSend(Sending& send, bool answered);
+  static bool IsServerGone(const Sending& send, uint32_t state);
+  static void KnockOnce(Sending& send);
+  absl::Status LeaveInTime(Sending& send, bool cancelled);
+
+  // -- lends.cc
   // What has to be lent before a reference is good.
   struct MissingLend {
     RegionHandle region;
@@ -241,12 +253,6 @@ class Process final : public Kernel {
   void OnUnlent(const Unlent& unlent);
   absl::StatusOr<Mapping> MapLease(Inbound& inbound, uint32_t index, Rights rights,
                                    ServedLends::Lent& lent);
-  static absl::Status Submit(Sending& send);
-  absl::Status AwaitReply(Sending& send);
-  absl::Status LookForDeadlock(Sending& send);
-  absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
-  static absl::Status TakeAnswer(const Sending& send, SendResult& result);
-  void EndSend(Sending& send);
 
   // -- As a server: receive.cc
   struct Arrival {
@@ -327,7 +333,7 @@ class Process final : public Kernel {
 
   // -- calls_pulse.cc
   bool PutInLane(Lane& lane, const PulseSpec& pulse);
-  absl::StatusOr<OpenedLane*> FindEvent(const Token& event);
+  absl::Status OpenEvent(const Token& event);
   void RearmTimerFd();
   void OnTimers();
 
@@ -342,6 +348,7 @@ class Process final : public Kernel {
   bool IsForked() const { return origin_->load(std::memory_order_relaxed) == 0; }
   std::atomic<bool> ending_{false};
   HostThread* ender_ = nullptr;  // who ends the others
+  std::atomic_flag farewell_said_;
   SharedMapping page_memory_, grants_memory_;
   ProcessPage& page() const { return *page_memory_.As<ProcessPage>(); }
   const GrantPage& grants() const { return *grants_memory_.As<GrantPage>(); }
@@ -394,9 +401,7 @@ class Process final : public Kernel {
   bool broker_gone_ = false;
   absl::flat_hash_map<uint32_t, PendingCall*> pending_;
 
-  pthread_t agent_ = {};
-  bool agent_runs_ = false;
-  UniqueFd epoll_, timer_fd_, stop_fd_;
+  UniqueFd epoll_, timer_fd_;
 
   static thread_local HostThread* t_current_ __attribute__((tls_model("initial-exec")));
 };

@@ -14,20 +14,6 @@
 #include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
-namespace {
-
-// The farewell of a process whose threads may all want to say it: the first does.
-void Say(Farewell& farewell, ExitKind kind, int code, std::string_view reason) {
-  farewell.kind = static_cast<uint32_t>(kind);
-  farewell.code = code;
-  const size_t size = std::min(reason.size(), farewell.reason.size() - 1);
-  std::copy_n(reason.data(), size, farewell.reason.data());
-  farewell.reason[size] = '\0';
-  farewell.said = 1;
-}
-
-}  // namespace
-
 absl::Status Process::Join() {
   auto call = Zeroed<host::Join>();
   call.version = kWireVersion;
@@ -111,35 +97,57 @@ absl::Status Process::MeetNames(const Joined& joined, Packet& answer) {
   return absl::OkStatus();
 }
 
-// The process's end is Linux's to see: nothing that is shared needs to be given back.
+// -- The end
+
+// The first thread to say something says it.
+void Process::Say(ExitKind kind, int code, std::string_view reason) {
+  if (farewell_said_.test_and_set()) {
+    for (;;) pause();  // who came first is about to leave
+  }
+  Farewell& farewell = *start_.farewell;
+  farewell.kind = static_cast<uint32_t>(kind);
+  farewell.code = code;
+  const size_t size = std::min(reason.size(), farewell.reason.size() - 1);
+  std::copy_n(reason.data(), size, farewell.reason.data());
+  farewell.reason[size] = '\0';
+  farewell.said = 1;
+}
+
+void Process::End(ExitKind kind, int code, std::string_view reason) {
+  Say(kind, code, reason);
+  std::fflush(nullptr);
+  _exit(0);  // what is shared is Linux's to take back
+}
+
+void Process::EndByException(std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& exception) {
+    End(ExitKind::kException, 128, absl::StrCat("uncaught exception: ", exception.what()));
+  } catch (...) {
+    End(ExitKind::kException, 128, "uncaught exception that is no std::exception");
+  }
+}
+
 void RunProcess(ProcessStart start) {
-  Farewell& farewell = *start.farewell;
   const Program& program = *start.program;
   RescueCopies();
   // Never taken down: threads that have not unwound may still be in it.
   auto* process = new Process(std::move(start));
   if (absl::Status joined = process->Join(); !joined.ok()) {
     if (ErrorOf(joined) == Error::kProcessEnded) {  // killed before it was there
-      Say(farewell, ExitKind::kKilled, 128, "killed");
-      _exit(0);
+      process->End(ExitKind::kKilled, 128, "killed");
     }
-    Say(farewell, ExitKind::kException, 1, absl::StrCat("cannot join: ", joined.message()));
-    _exit(0);
+    process->End(ExitKind::kException, 1, absl::StrCat("cannot join: ", joined.message()));
   }
   process->CatchFaults();
   try {
-    const int code = program.main(*process);
-    Say(farewell, ExitKind::kReturned, code, "");
+    process->End(ExitKind::kReturned, program.main(*process), "");
   } catch (const ProcessEnded&) {
-    Say(farewell, ExitKind::kKilled, 128, "ended");
-  } catch (const std::exception& exception) {
-    Say(farewell, ExitKind::kException, 128,
-        absl::StrCat("uncaught exception: ", exception.what()));
+    process->End(ExitKind::kKilled, 128, "ended");
   } catch (...) {
-    Say(farewell, ExitKind::kException, 128, "uncaught exception that is no std::exception");
+    process->EndByException(std::current_exception());
   }
-  std::fflush(nullptr);
-  _exit(0);
 }
 
 }  // namespace parley::host

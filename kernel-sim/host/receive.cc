@@ -5,9 +5,14 @@
 //   (3) TakeMessage, TakePulse: the receiver has it, and runs at its priority (P3)
 //   (4) the receiver itself copies the bytes, without the lock
 //
-// A receiver sleeps on its own word and on the door of each bell. Before it does, it withdraws the
+// A receiver sleeps on its own word and on the door of each bell; of bells beyond what Linux can
+// wait for at once the agent hears, since their clients knock. Before it sleeps, it withdraws the
 // watch and closes the doors; whoever leaves while others wait closes them again.
+//
+// Somebody who rings without end keeps receivers awake, but never the lock: each failed try to
+// close the doors gives it to whoever else wants it.
 #include <linux/futex.h>
+#include <sched.h>
 
 #include <algorithm>
 
@@ -151,6 +156,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   }
   // Read once: the client may write on.
   inbound.thread = slot.thread;
+  server.client_cpu = slot.client_cpu.load(std::memory_order_relaxed);
   inbound.request_bytes = slot.request_bytes;
   inbound.reply_room = slot.reply_room;
   inbound.reference_count = slot.references;
@@ -268,6 +274,8 @@ void Process::ShowServes(HostThread& server) {
 
 namespace {
 
+constexpr size_t kMostDoors = FUTEX_WAITV_MAX - 1;
+
 // What a receiver may look at without the lock: it stays mapped while the receiver waits. A bell
 // that is added meanwhile nudges it.
 struct View {
@@ -299,7 +307,7 @@ struct View {
     words[0].flags = FUTEX_32 | FUTEX_PRIVATE_FLAG;
     uint32_t count = 1;
     for (Bell* bell : bells) {
-      if (count == words.size()) break;
+      if (count > kMostDoors) break;
       words[count].uaddr = reinterpret_cast<uintptr_t>(&bell->door);
       words[count].val = static_cast<uint32_t>(Door::kSleeping);
       words[count].flags = FUTEX_32;
@@ -326,8 +334,9 @@ bool Process::CloseDoors(HostChannel& channel) {
     }
   }
   bool closed = true;
-  for (const auto& bell : channel.bells) {
-    closed = CloseDoor(bell->bell(), Door::kSleeping) && closed;
+  for (size_t i = 0; i < channel.bells.size(); ++i) {
+    const Door door = i < kMostDoors ? Door::kSleeping : Door::kPolling;
+    closed = CloseDoor(channel.bells[i]->bell(), door) && closed;
   }
   return closed;
 }
@@ -361,7 +370,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     if (!result.ok()) break;
     server.wake.store(0);
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
-    if (std::exchange(may_spin, false) && first) {
+    if (std::exchange(may_spin, false) && first && server.client_cpu != sched_getcpu()) {
       const View view(server, channel);
       lock_.Unlock();
       server.receive_spin.Spin([&] { return view.HasNews(); });
@@ -372,6 +381,9 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       view.Sleep(until);
       lock_.Lock();
       OpenDoors(channel);
+    } else {
+      lock_.Unlock();
+      lock_.Lock();
     }
     if (!channel.destroyed) Drain(channel);
   }
@@ -379,8 +391,13 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   server.receiving = nullptr;
   --channel.receivers;
   ShowState(server, ThreadState::kRunning);
-  // Those who sleep on depend on the doors.
-  while (channel.receivers > 0 && !channel.destroyed && !CloseDoors(channel)) Drain(channel);
+  // Those who sleep on depend on the doors; if somebody rings, one of them is to look.
+  if (channel.receivers > 0 && !channel.destroyed && !CloseDoors(channel)) {
+    Drain(channel);
+    if (ReceiverEntry* next = channel.FrontReceiver()) {
+      Nudge(static_cast<HostThread&>(Thread::FromReceiver(*next)));
+    }
+  }
   ForgetChannelIfUnused(channel);
   return result;
 }

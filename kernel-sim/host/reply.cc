@@ -121,7 +121,7 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!outcome.ok()) {
       phase = Phase::kFailed;
       slot.reply_bytes = 0;
-      slot.kernel_error = static_cast<uint8_t>(fits.ok() ? Error::kBadAddress : Error::kNotReplied);
+      slot.kernel_error = static_cast<uint8_t>(fits.ok() ? ErrorOf(outcome) : Error::kNotReplied);
     }
     numbers().bytes_copied += moved;
     wake = EndAnswer(inbound, phase, outcome);

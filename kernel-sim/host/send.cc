@@ -18,7 +18,6 @@
 namespace parley::host {
 namespace {
 
-constexpr int64_t kFirstDeadlockCheckNs = 2'000'000;
 constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
 
 bool IsWaiting(uint32_t state) {
@@ -29,6 +28,13 @@ bool IsWaiting(uint32_t state) {
 
 }  // namespace
 
+// kServerGone alone does not tell: a submit that comes after it has wiped it out. But what is set
+// before it, by the server or by this process's agent, is seen by whoever has submitted after it.
+bool Process::IsServerGone(const Sending& send, uint32_t state) {
+  return (state & kServerGone) != 0 || send.out.connection->dead.load() ||
+         send.out.link->link().closed_by_server.load() != 0;
+}
+
 absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
                                          const SendArguments& arguments) {
   PARLEY_ENTER();
@@ -38,7 +44,7 @@ absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
   if (ended.ok()) ended = AwaitReply(send);
   SendResult result;
   absl::Status answer = ended.ok() ? TakeAnswer(send, result) : ended;
-  EndSend(send);
+  EndSend(send, answer.ok());
   if (!ended.ok()) answer = Leave(std::move(answer));
   if (!answer.ok()) return answer;
   return result;
@@ -96,6 +102,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         thread.sending = true;
         ShowState(thread, ThreadState::kSend, connection->number);
         ++numbers().messages_sent;
+        if (start_.response_limit_ns != kNever) send.begun_ns = MonotonicNs();
         return absl::OkStatus();
       }
       number = connection->number;
@@ -142,17 +149,17 @@ absl::Status Process::Submit(Sending& send) {
 absl::Status Process::AwaitReply(Sending& send) {
   Slot& slot = send.slot();
   HostThread& thread = send.thread;
-  const int64_t deadline = ToMonotonic(send.arguments.deadline_ns);
-  int64_t until = deadline;
-  bool knocked = false;
-  int64_t check_after = kFirstDeadlockCheckNs;
-  int64_t next_check = 0;  // once it has slept
-  thread.send_spin.Spin([&] { return !IsWaiting(slot.state.load(std::memory_order_relaxed)); });
+  send.until = ToMonotonic(send.arguments.deadline_ns);
+  // Where the peer ran last, by its own word: one that shares this CPU runs only if this one
+  // sleeps.
+  if (slot.server_cpu != static_cast<uint16_t>(sched_getcpu())) {
+    thread.send_spin.Spin([&] { return !IsWaiting(slot.state.load(std::memory_order_relaxed)); });
+  }
   for (;;) {
     const uint32_t state = slot.state.load();
     const Phase phase = PhaseOf(state);
     if (phase == Phase::kReplied || phase == Phase::kFailed) return absl::OkStatus();
-    if ((state & kServerGone) != 0 || send.out.link->link().closed_by_server.load() != 0) {
+    if (IsServerGone(send, state)) {
       return Withdraw(slot) ? Refuse(Error::kServerDiedBeforeReceive)
                             : Refuse(Error::kServerDiedAfterReceive);
     }
@@ -164,45 +171,38 @@ absl::Status Process::AwaitReply(Sending& send) {
       send.leave_error = Error::kProcessEnded;  // no grace
       return LeaveSend(send, Error::kProcessEnded, Error::kProcessEnded);
     }
-    const int64_t now = until == kNever && !send.may_close_circle ? 0 : MonotonicNs();
     const bool cancelled = TakeCancel(thread);
-    if (cancelled || (until != kNever && until <= now)) {
-      const bool asked = send.leave_error != Error::kNone;
-      absl::Status left =
-          cancelled ? LeaveSend(send, Error::kCancelled, Error::kCancelled)
-                    : LeaveSend(send, Error::kDeadlineBeforeReceive, Error::kDeadlineAfterReceive);
-      if (!left.ok()) return left;
-      if (!asked && send.leave_error != Error::kNone) {  // D3: until its grace ends
-        const int64_t grace = std::max<int64_t>(send.arguments.grace_ns, 0);
-        until = grace >= kNever - MonotonicNs() ? kNever : MonotonicNs() + grace;
-      }
+    if (cancelled || (send.until != kNever && send.until <= MonotonicNs())) {
+      if (absl::Status left = LeaveInTime(send, cancelled); !left.ok()) return left;
       continue;
     }
     ShowState(thread, phase == Phase::kSent ? ThreadState::kSend : ThreadState::kReply,
               send.out.connection->number);
-    // P4: before it sleeps, who serves is made to run at its level.
-    if (!std::exchange(knocked, true)) {
-      const OutBell& bell = *send.out.link->bell;
-      if (static_cast<uint32_t>(send.level) > bell.bell().served_level.load()) Knock(bell.knocker);
-    }
-    int64_t wake_at = until;
-    if (send.may_close_circle && phase == Phase::kSent) {
-      if (next_check == 0) next_check = now + check_after;
-      if (next_check <= now) {
-        if (absl::Status safe = LookForDeadlock(send); !safe.ok()) return safe;
-        check_after = std::min(check_after * 2, kLastDeadlockCheckNs);
-        next_check = MonotonicNs() + check_after;
-      }
-      wake_at = std::min(until, next_check);
+    KnockOnce(send);
+    if (phase == Phase::kSent) {
+      if (absl::Status safe = LookForDeadlock(send); !safe.ok()) return safe;
     }
     if (const uint32_t expected = PrepareSleep(slot)) {
-      FutexWait(slot.state, expected, wake_at, Sharing::kShared);
+      FutexWait(slot.state, expected, std::min(send.until, send.next_check), Sharing::kShared);
     }
   }
 }
 
+// P4: before it sleeps, who serves is made to run at its level.
+void Process::KnockOnce(Sending& send) {
+  if (std::exchange(send.knocked, true)) return;
+  const OutBell& bell = *send.out.link->bell;
+  if (static_cast<uint32_t>(send.level) > bell.bell().served_level.load()) Knock(bell.knocker);
+}
+
 // L4: whoever has closed the circle takes its request back.
 absl::Status Process::LookForDeadlock(Sending& send) {
+  if (!send.may_close_circle) return absl::OkStatus();
+  const int64_t now = MonotonicNs();
+  if (send.next_check == kNever) send.next_check = now + send.check_after_ns;
+  if (send.next_check > now) return absl::OkStatus();
+  send.check_after_ns = std::min(send.check_after_ns * 2, kLastDeadlockCheckNs);
+  send.next_check = now + send.check_after_ns;
   auto answer = Ask(FindDeadlock{send.thread.id()});
   if (!answer.ok()) return absl::OkStatus();  // without a broker nobody can tell
   const std::string circle(answer->Tail<FoundDeadlock>());
@@ -212,6 +212,20 @@ absl::Status Process::LookForDeadlock(Sending& send) {
 }
 
 // -- (4)
+
+// At its deadline, or cancelled. D3: one that has asked to leave stays until its grace ends.
+absl::Status Process::LeaveInTime(Sending& send, bool cancelled) {
+  const bool asked = send.leave_error != Error::kNone;
+  absl::Status left =
+      cancelled ? LeaveSend(send, Error::kCancelled, Error::kCancelled)
+                : LeaveSend(send, Error::kDeadlineBeforeReceive, Error::kDeadlineAfterReceive);
+  if (left.ok() && !asked && send.leave_error != Error::kNone) {
+    const int64_t grace = std::max<int64_t>(send.arguments.grace_ns, 0);
+    const int64_t now = MonotonicNs();
+    send.until = grace >= kNever - now ? kNever : now + grace;
+  }
+  return left;
+}
 
 // OK if it stays: answered meanwhile, or until its grace ends. Whatever has changed is rung loudly:
 // the server may owe it a boost.
@@ -266,13 +280,18 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
   return MakeServerError(code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code, text);
 }
 
-void Process::EndSend(Sending& send) {
+void Process::EndSend(Sending& send, bool answered) {
   std::optional<uint32_t> closed;
   EndedRegions ended;
   {
     Locked locked(lock_);
     OutConnection& connection = *send.out.connection;
     send.thread.sending = false;
+    if (answered && send.begun_ns != 0) {
+      const int64_t took = MonotonicNs() - send.begun_ns;
+      numbers().worst_response_ns = std::max(numbers().worst_response_ns, took);
+      if (took > start_.response_limit_ns) ++numbers().late_responses;
+    }
     EndReferences(send, ended);
     send.out.link->claimed[send.out.index] = false;
     ShowState(send.thread, ThreadState::kRunning);

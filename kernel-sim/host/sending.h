@@ -13,7 +13,11 @@ struct Process::Sending {
   OutSlot out = {};
   int level = 0;
   bool may_close_circle = false;  // somebody may wait for this thread (L4)
-  int64_t begun_ns = 0;           // with a response limit
+  int64_t begun_ns = 0;           // with a response limit, else 0
+  int64_t until = kNever;         // CLOCK_MONOTONIC; of its deadline, or of its grace
+  bool knocked = false;
+  int64_t check_after_ns = 2'000'000;  // L4: how long after the last look the next one is,
+  int64_t next_check = kNever;         // and when
   struct Reference {
     HeldRegion* held;
     SharedReference shared;

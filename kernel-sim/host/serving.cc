@@ -143,6 +143,8 @@ void Process::DetachConnection(uint32_t connection) {
   served_connections_.erase(found);
   HostChannel* channel = links.front()->channel;
   const ProcessId client = links.front()->client->far.process;
+  // Held: what they have queued may be received on the way, the last of it by which they would go.
+  for (ServedLink* link : links) ++link->held;
   for (ServedLink* link : links) Detach(*link);
   if (channel != nullptr) {
     auto processes = channel->client_processes.find(client);
@@ -154,7 +156,10 @@ void Process::DetachConnection(uint32_t connection) {
       }
     }
   }
-  for (ServedLink* link : links) ReleaseIfUnused(*link);
+  for (ServedLink* link : links) {
+    --link->held;
+    ReleaseIfUnused(*link);
+  }
 }
 
 void Process::ReleaseIfUnused(ServedLink& link) {

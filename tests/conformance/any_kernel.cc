@@ -76,6 +76,14 @@ bool LacksOtherUsers() {
   return true;
 }
 
+Actor ServeOnce(std::function<int(ipc::Process&, ipc::Message&)> serve) {
+  return {.name = "server", .main = [serve](ipc::Process& self) {
+            ipc::Channel channel = self.Attach("/s").value();
+            ipc::Received received = channel.Receive().value();
+            return serve(self, *received.message());
+          }};
+}
+
 bool WaitUntil(ipc::Process& self, const std::function<bool()>& fact) {
   const absl::Time end = self.Now() + kSoon;
   while (!fact()) {

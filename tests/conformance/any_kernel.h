@@ -33,6 +33,9 @@ bool OnSimulationOnly(const char* why);
 bool LacksRealTime();
 bool LacksOtherUsers();
 
+// A server at /s that runs `serve` on the one message that it receives.
+Actor ServeOnce(std::function<int(ipc::Process&, ipc::Message&)> serve);
+
 // -- Order
 
 // Waits, in small sleeps, until `fact` holds. False if it does not within 10 s.

@@ -265,6 +265,13 @@ TEST_CASE("L5 a program that throws, or touches what is not its own, ends alone"
   const parley::RunReport report =
       RunAny({{.name = "thrower",
                .main = [](ipc::Process&) -> int { throw std::runtime_error("no disk"); }},
+              {.name = "thrower's thread",
+               .main =
+                   [](ipc::Process& self) {
+                     ipc::Thread thread =
+                         self.Spawn({}, [] { throw std::runtime_error("no net"); }).value();
+                     return thread.Join().ok() ? 0 : 1;
+                   }},
               {.name = "toucher",
                .main =
                    [](ipc::Process&) {
@@ -277,9 +284,11 @@ TEST_CASE("L5 a program that throws, or touches what is not its own, ends alone"
                }}});
   CHECK(report.processes[1].exit.kind == parley::ExitKind::kException);
   CHECK(report.processes[1].exit.reason == "uncaught exception: no disk");
-  CHECK(report.processes[2].exit.kind == parley::ExitKind::kFault);
-  CHECK(report.processes[3].exit.code == 0);
-  CHECK(report.problems.size() == 2);
+  CHECK(report.processes[2].exit.kind == parley::ExitKind::kException);
+  CHECK(report.processes[2].exit.reason == "uncaught exception: no net");
+  CHECK(report.processes[3].exit.kind == parley::ExitKind::kFault);
+  CHECK(report.processes[4].exit.code == 0);
+  CHECK(report.problems.size() == 3);
 }
 
 }  // namespace

@@ -16,20 +16,12 @@ using tests::conformance::OnHost;
 using tests::conformance::OpenSoon;
 using tests::conformance::RunAny;
 using tests::conformance::RunWorld;
+using tests::conformance::ServeOnce;
 using tests::conformance::WaitUntil;
-
-// A server at /s that runs `serve` on its one message.
-Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
-  return {.name = "server", .main = [serve](ipc::Process& self) {
-            ipc::Channel channel = self.Attach("/s").value();
-            ipc::Received received = channel.Receive().value();
-            return serve(self, *received.message());
-          }};
-}
 
 TEST_CASE("R4 a region is frozen while a server may read it") {
   Shared<bool> leased, frozen;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease in = message.Region(0).value();
               leased = true;
               CHECK(WaitUntil(self, frozen));
@@ -59,7 +51,7 @@ TEST_CASE(
     "R4 a call that copies to where its caller may not write fails, and touches still end it") {
   Shared<int> copies_refused;
   const parley::RunReport report = RunAny(
-      {Server([&](ipc::Process& self, ipc::Message& message) {
+      {ServeOnce([&](ipc::Process& self, ipc::Message& message) {
          const auto writable = [](ipc::ConstBytes bytes) {
            return ipc::MutableBytes(const_cast<std::byte*>(bytes.data()), 1);
          };
@@ -91,7 +83,7 @@ TEST_CASE(
 
 TEST_CASE("R5 a lease lives on when another region of the same message is revoked") {
   Shared<bool> leased;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease revoked = message.Region(0).value();
               ipc::Lease kept = message.Region(1).value();
               leased = true;
@@ -180,7 +172,7 @@ TEST_CASE("R7 what is sent after a reclaim refers to the new memory") {
 
 TEST_CASE("R8 a region that is closed ends with the message that refers to it twice") {
   Shared<bool> received, closed;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               received = true;
               CHECK(WaitUntil(self, closed));
               CHECK(message.Region(0)->read()[0] == std::byte{7});

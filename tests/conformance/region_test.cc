@@ -16,16 +16,8 @@ using tests::conformance::OnSimulationOnly;
 using tests::conformance::OpenSoon;
 using tests::conformance::RunAny;
 using tests::conformance::RunWorld;
+using tests::conformance::ServeOnce;
 using tests::conformance::WaitUntil;
-
-// A server at /s that runs `serve` on its one message.
-Actor Server(std::function<int(ipc::Process&, ipc::Message&)> serve) {
-  return {.name = "server", .main = [serve](ipc::Process& self) {
-            ipc::Channel channel = self.Attach("/s").value();
-            ipc::Received received = channel.Receive().value();
-            return serve(self, *received.message());
-          }};
-}
 
 // Lets /s write the region, and leaves once it has the lease.
 void SendAndLeave(ipc::Process& self, const ipc::Region& region, const Shared<bool>& leased) {
@@ -60,7 +52,7 @@ TEST_CASE("R1 a region is whole pages of zeros, charged to its creator's quota")
 }
 
 TEST_CASE("R2 a grant can only narrow, by range and by rights") {
-  RunWorld({Server([](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([](ipc::Process& self, ipc::Message& message) {
               ipc::Token token;
               CHECK(message.Read(0, ipc::MutableBytesOf(token)).ok());
               ipc::Region held = self.Redeem(token).value();
@@ -102,7 +94,7 @@ TEST_CASE("R3 a token is worthless to everybody but its holder") {
                          Error::kNotPermitted);
                    return 0;
                  }},
-            Server([](ipc::Process& self, ipc::Message& message) {
+            ServeOnce([](ipc::Process& self, ipc::Message& message) {
               ipc::Token token;
               CHECK(message.Read(0, ipc::MutableBytesOf(token)).ok());
               const absl::Status refused = self.Redeem(token).status();
@@ -121,7 +113,7 @@ TEST_CASE(
     "R4 memory is mapped with the rights of its token: a write beyond them is caught and "
     "reported") {
   const parley::RunReport report =
-      RunAny({Server([](ipc::Process& self, ipc::Message& message) {
+      RunAny({ServeOnce([](ipc::Process& self, ipc::Message& message) {
                 ipc::Token token;
                 CHECK(message.Read(0, ipc::MutableBytesOf(token)).ok());
                 ipc::Region held = self.Redeem(token).value();
@@ -163,7 +155,7 @@ TEST_CASE("R4 an owner can make writing by others impossible, and freeze for eve
 
 TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
   Shared<bool> refused;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease in = message.Region(0).value();
               ipc::Lease out = message.Region(1).value();
               CHECK(in.size() == 100);
@@ -194,7 +186,7 @@ TEST_CASE("R5 a region reference is leased until the reply, in its direction") {
 
 TEST_CASE("R5 a client that left while a server could write is told that the region is contested") {
   Shared<bool> leased, seen, done;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease out = message.Region(0).value();
               const ipc::MutableBytes kept = out.write();
               leased = true;
@@ -282,7 +274,7 @@ TEST_CASE("R7 a touch after the revoke is reported, and sees a private copy") {
 
 TEST_CASE("R7 reclaim gives the owner memory that a cheat cannot reach") {
   Shared<bool> leased, reclaimed, cheated;
-  RunWorld({Server([&](ipc::Process& self, ipc::Message& message) {
+  RunWorld({ServeOnce([&](ipc::Process& self, ipc::Message& message) {
               ipc::Lease out = message.Region(0).value();
               const ipc::MutableBytes kept = out.write();
               kept[0] = std::byte{1};
@@ -357,7 +349,7 @@ TEST_CASE("R8 a lease that was never received does not outlive its send") {
 TEST_CASE("R9 a server that touches a lease after its own reply is caught") {
   if (OnSimulationOnly("Linux does not say who touches mapped memory")) return;
   const parley::RunReport report =
-      RunAny({Server([](ipc::Process&, ipc::Message& message) {
+      RunAny({ServeOnce([](ipc::Process&, ipc::Message& message) {
                 ipc::Lease in = message.Region(0).value();
                 const ipc::ConstBytes kept = in.read();
                 CHECK(message.Reply().ok());

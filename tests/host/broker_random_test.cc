@@ -132,7 +132,7 @@ class Monkeys {
         choices_.Below(4) == 0 ? choices_.Below(3) : monkey.connections.Any(choices_);
     entry.serves[choices_.Below(4)] =
         choices_.Below(9) == 0 ? ~0u : Raw(monkey.channels.Any(choices_));
-    entry.since_ns = choices_.Below(100);
+    entry.since = choices_.Below(100);
     entry.name[choices_.Below(32)] = static_cast<char>(choices_.Below(256));
   }
 

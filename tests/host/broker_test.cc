@@ -418,13 +418,13 @@ TEST_CASE("broker: an event is opened by who it was given to, as often as it lik
 // -- Deadlocks
 
 void Publish(const Actor& actor, size_t entry, const char* name, ThreadState state,
-             uint32_t blocked_on, uint32_t serves, uint64_t since_ns) {
+             uint32_t blocked_on, uint32_t serves, uint64_t since) {
   ThreadEntry& thread = actor.page.As<ProcessPage>()->threads[entry];
   thread.id = static_cast<uint32_t>(entry + 1);
   thread.state = static_cast<uint8_t>(state);
   thread.blocked_on = blocked_on;
   thread.serves[0] = serves;
-  thread.since_ns = since_ns;
+  thread.since = since;
   for (size_t i = 0; i < thread.name.size(); ++i) thread.name[i] = i < strlen(name) ? name[i] : 0;
 }
 

@@ -214,7 +214,9 @@ RunReport Run(const std::vector<InitialProcess>& processes, int64_t limit_ns = 3
 std::string Problems(const RunReport& report) { return absl::StrJoin(report.problems, "; "); }
 
 TEST_CASE("launcher: processes return what they return, and their numbers are reported") {
-  const RunReport report = Run({Start("returns"), Start("returns", {"3"}), Start("says farewell")});
+  InitialProcess timed = Start("says farewell");
+  timed.response_limit_ns = 1;
+  const RunReport report = Run({Start("returns"), Start("returns", {"3"}), timed});
   CHECK_FALSE(report.timed_out);
   REQUIRE(report.processes.size() == 3);
   CHECK(report.processes[0].exit.code == 0);
@@ -233,6 +235,7 @@ TEST_CASE("launcher: processes return what they return, and their numbers are re
   CHECK(said.bytes_leased == 4);
   CHECK(said.late_responses == 5);
   CHECK(said.worst_response_ns == 6);
+  CHECK(report.processes[0].worst_response_ns == ProcessReport::kNotMeasured);  // has no limit
   CHECK(said.counters.at("frames") == 7);
 }
 
