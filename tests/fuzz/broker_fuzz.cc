@@ -282,7 +282,7 @@ void World::Scribble(size_t seat, Input& input) {
   const uint8_t blocked_on = input.Byte();
   entry.blocked_on = blocked_on < 4 ? blocked_on : Pick(Field::kConnection, blocked_on - 4);
   entry.serves[blocked_on % 4] = static_cast<uint32_t>(Pick(Field::kChannel, input.Byte()));
-  entry.since_ns = input.Byte();
+  entry.since = input.Byte();
   entry.name[blocked_on % 32] = static_cast<char>(blocked_on);
 }
 
