@@ -12,7 +12,8 @@
 namespace parley {
 namespace {
 
-thread_local void** copy_recovery = nullptr;  // where a fault inside SafeCopy goes
+// Where a fault inside SafeCopy goes. On the way of every message: found without a call.
+thread_local void** copy_recovery __attribute__((tls_model("initial-exec"))) = nullptr;
 
 void ResumeCopyFailed() { __builtin_longjmp(copy_recovery, 1); }
 
