@@ -55,7 +55,8 @@ LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
 PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
-            -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform -pthread
+            -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform \
+            -lboost_context -luring -pthread
 # iceoryx's headers lie in a folder with its version in the name.
 PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
@@ -110,7 +111,7 @@ $(GENERATED).%.o: $(GENERATED).%
 	$(call say,CXX   ,$<)
 	$(Q)$(CXX) $(CXXFLAGS) $(PEER_INCLUDES) -w -c $< -o $@
 
-$(BUILD)/bin/bench-peers: $(PEER_OBJECTS)
+$(BUILD)/bin/bench-peers: $(PEER_OBJECTS) $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)

@@ -133,9 +133,7 @@ absl::StatusOr<HeldRegion*> Process::FindOwned(RegionHandle handle) {
 bool Process::IsContested(HeldRegion& held) {
   std::erase_if(held.contested, [](const HeldRegion::Contested& contested) {
     const Slot& slot = contested.link->As<Link>()->slots[contested.slot];
-    const Phase phase = PhaseOf(slot.state.load());
-    return contested.server->dead || (phase != Phase::kTaken && phase != Phase::kLeft) ||
-           slot.sequence.load() != contested.sequence;
+    return contested.server->dead || HasLetGo(slot.answer.load(), contested.sequence);
   });
   return !held.contested.empty();
 }

@@ -81,9 +81,9 @@ void Process::KillConnection(OutConnection& connection, bool revoked) {
   connection.revoked = revoked;
   for (const auto& link : connection.links) {
     for (uint32_t i = 0; i < kSlotsPerLink; ++i) {
-      if (!link->claimed[i]) continue;
+      if (!link->uses[i].claimed) continue;
       Slot& slot = link->link().slots[i];
-      if ((slot.state.fetch_or(kServerGone) & kClientSleeps) != 0) WakeClient(slot);
+      if ((slot.answer.fetch_or(kServerGone) & kClientSleeps) != 0) WakeClient(slot);
     }
   }
   if (connection.death_channel != nullptr && !connection.closed) {

@@ -22,32 +22,47 @@ inline constexpr size_t kCacheLine = 64;
 
 // -- A slot: one send in flight from a client thread to a server
 
-// The phase of a slot is in the low bits of its state word; who may change it:
+// Each side has a word of its own, on a line of its own that the other side watches; both carry the
+// sequence of the send that they speak of. The client asks:
 //
-//   kIdle ---client---> kSent ---server---> kTaken ---server---> kReplied --client--> kIdle
-//                         |                    |                 kFailed  --client--> kIdle
-//                         +--client--> kIdle   +--client--> kLeft --server--> kIdle
+//   kNothing --Submit--> kSent ----Withdraw----> kNothing
+//                          |---AskToLeave--> kWantsToLeave
+//                          +---Leave--> kLeft <--+
 //
-// A phase changes by compare-and-exchange where both sides may change it.
-enum class Phase : uint32_t {
-  kIdle = 0,
-  kSent = 1,     // the request stands in the slot; not yet received (SEND)
-  kTaken = 2,    // received (REPLY)
-  kReplied = 3,  // the reply stands in the slot
-  kFailed = 4,   // an error reply stands in the slot
-  kLeft = 5,     // the client has left after the receive; the server has yet to let go
-};
-inline constexpr uint32_t kPhaseMask = 7;
-inline constexpr uint32_t kClientSleeps =
-    8;                                    // the client waits in the kernel for the word to change
-inline constexpr uint32_t kNudged = 16;   // the client's own process wants it to look up
-inline constexpr uint32_t kWatched = 32;  // the server looks here before it sleeps: no bell needed
-inline constexpr uint32_t kWantsToLeave = 64;  // D3: the client has asked for an unblock pulse
-inline constexpr uint32_t kServerGone = 128;   // set by the client's agent: no reply will come
+// and the server says what has become of it, once for each send that it has received: kReplied,
+// kFailed or kReleased (slot.h). That it has received it, it notes in a third word.
+inline constexpr uint32_t kSequenceShift = 8;
+constexpr uint32_t SequenceOf(uint32_t word) { return word >> kSequenceShift; }
+constexpr uint32_t NextSequence(uint32_t sequence) {
+  return (sequence + 1) & (~0u >> kSequenceShift);
+}
 
-constexpr Phase PhaseOf(uint32_t state) { return static_cast<Phase>(state & kPhaseMask); }
-constexpr uint32_t WithPhase(uint32_t flags, Phase phase) {
-  return (flags & ~kPhaseMask) | static_cast<uint32_t>(phase);
+enum class Ask : uint32_t {
+  kNothing = 0,       // none was sent, or it was taken back
+  kSent = 1,          // an answer is waited for (SEND, REPLY)
+  kWantsToLeave = 2,  // the same; D3: the client has asked for an unblock pulse
+  kLeft = 3,          // the client has left after the receive; the server has yet to let go
+};
+constexpr Ask AskOf(uint32_t request) { return static_cast<Ask>(request & 3); }
+constexpr uint32_t MakeRequest(uint32_t sequence, Ask ask) {
+  return sequence << kSequenceShift | static_cast<uint32_t>(ask);
+}
+
+enum class Outcome : uint32_t {
+  kNone = 0,
+  kReplied = 1,   // the reply stands in the slot
+  kFailed = 2,    // an error reply stands in the slot
+  kReleased = 3,  // it was taken back while it was being received: it was not
+};
+// In the answer's word, besides.
+inline constexpr uint32_t kClientSleeps = 4;  // the client waits in the kernel for it to change
+inline constexpr uint32_t kNudged = 8;        // the client's own process wants it to look up
+inline constexpr uint32_t kWatched = 16;      // the server looks here before it sleeps: do not ring
+inline constexpr uint32_t kServerGone = 32;   // set by the client's agent: no reply will come
+inline constexpr uint32_t kClientLeft = 64;   // nobody waits for this answer (D3)
+constexpr Outcome OutcomeOf(uint32_t answer) { return static_cast<Outcome>(answer & 3); }
+constexpr uint32_t MakeAnswer(uint32_t sequence, Outcome outcome, uint32_t flags) {
+  return sequence << kSequenceShift | static_cast<uint32_t>(outcome) | flags;
 }
 
 // R5, as the client claims it: a range of a region that the broker has lent to the server.
@@ -68,31 +83,30 @@ struct RemoteParts {
 
 inline constexpr size_t kInlineBytes = 4096;
 
-// The first line is the client's but for the state. What an answer consists of begins in the
-// second: the client watches the first while it waits, and each write into a watched line is a
-// line's trip.
+// A line for what the client says, one for what the server says, then the bytes, so that a small
+// message costs two lines' trips each way. What only one side looks at lies behind.
 struct alignas(kCacheLine) Slot {
-  std::atomic<uint32_t> state;
-  uint32_t request_bytes;  // full length; inline if at most kInlineBytes
+  std::atomic<uint32_t> request;  // sequence and Ask
+  uint32_t request_bytes;         // full length; inline if at most kInlineBytes
   uint32_t reply_room;
-  uint32_t thread;                 // ThreadId of the sender
-  std::atomic<uint32_t> sequence;  // counts the sends of this slot
-  std::atomic<uint16_t> priority;  // changes while queued (P2)
-  uint8_t references;
-  uint8_t reserved;
+  uint32_t thread;                   // ThreadId of the sender
   std::atomic<uint64_t> sent_at;     // clock ticks, orders those that a server finds at once (P1)
+  std::atomic<uint16_t> priority;    // changes while queued (P2)
   std::atomic<uint16_t> client_cpu;  // where each side ran last: who shares a CPU does not spin
-  alignas(kCacheLine) uint32_t reply_bytes;  // full length; of an error: the length of its text
+  uint8_t references;
+  alignas(kCacheLine) std::atomic<uint32_t> answer;  // sequence, flags and Outcome; a futex
+  uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
   uint8_t error;         // canonical code of an error reply,
   uint8_t kernel_error;  // or an Error that the kernel on the server's side has found
-  alignas(16) std::array<std::byte, kInlineBytes> bytes;  // of the request, then of the reply
+  alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then the reply
   std::array<SharedReference, kMaxRegionReferences> region;
-  RemoteParts request_parts, reply_parts;
+  RemoteParts request_parts, reply_parts;  // the first of what is longer than fits
+  alignas(kCacheLine) std::atomic<uint32_t> taken;  // the server's: the sequence it received last
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
-static_assert(offsetof(Slot, reply_bytes) == 64 && offsetof(Slot, bytes) == 80);
-static_assert(sizeof(Slot) == 4608);
+static_assert(offsetof(Slot, answer) == 64 && offsetof(Slot, bytes) == 128);
+static_assert(sizeof(Slot) == 4736);
 
 // -- A lane: pulses from one source (a connection or an event) on their way to a channel
 

@@ -114,15 +114,15 @@ void Process::BeginReferences(const Sending& send) {
 void Process::EndReferences(const Sending& send, EndedRegions& ended) {
   if (send.references.empty()) return;
   const Slot& slot = send.slot();
-  const Phase phase = PhaseOf(slot.state.load());
-  const bool unanswered = phase == Phase::kTaken || phase == Phase::kLeft;
+  const bool unanswered =
+      IsTaken(slot, send.sequence) && !IsAnswer(slot.answer.load(), send.sequence);
   for (const Sending::Reference& reference : send.references) {
     HeldRegion& held = *reference.held;
     numbers().bytes_leased += reference.shared.length;
     if (!IsOut(reference.shared) || reference.reclaims != held.reclaims) continue;
     --held.out_leases;
     if (unanswered) {
-      held.contested.push_back({send.out.link->memory, send.out.index, slot.sequence.load(),
+      held.contested.push_back({send.out.link->memory, send.out.index, send.sequence,
                                 send.out.connection->server});
     }
   }

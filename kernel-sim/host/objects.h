@@ -62,7 +62,13 @@ struct OutLink {
   std::shared_ptr<const SharedMapping> memory;  // also of regions that are contested in it (R5)
   std::shared_ptr<OutBell> bell;
   uint32_t first_bit = 0;
-  std::array<bool, kSlotsPerLink> claimed = {};  // by a thread that sends
+  // A slot's last send: kept here, since the server could write into what they share.
+  struct Use {
+    bool claimed = false;  // by a thread that sends
+    bool left = false;     // the server may not have let go of it yet
+    uint32_t sequence = 0;
+  };
+  std::array<Use, kSlotsPerLink> uses = {};
   Link& link() const { return *memory->As<Link>(); }
 };
 
@@ -93,6 +99,7 @@ struct OutSlot {
   uint32_t index = 0;
   int ceiling = kMaxPriority;
   Slot& slot() const { return link->link().slots[index]; }
+  OutLink::Use& use() const { return link->uses[index]; }
   uint32_t bit() const { return link->first_bit + index; }
 };
 
@@ -193,7 +200,6 @@ struct Inbound : Thread {
   // Read once from the slot when the request was taken, and checked.
   uint32_t thread = 0;
   uint32_t request_bytes = 0, reply_room = 0;
-  RemoteParts request_parts, reply_parts;
   uint8_t reference_count = 0;
   std::array<SharedReference, kMaxRegionReferences> references;
 

@@ -100,8 +100,8 @@ void Process::Nudge(HostThread& thread) {
   FutexWake(thread.wake, 1, Sharing::kPrivate);
   if (!thread.sending) return;
   Slot& slot = thread.out.slot();
-  const uint32_t before = slot.state.fetch_or(kNudged);
-  if ((before & kClientSleeps) != 0) FutexWake(slot.state, 1, Sharing::kShared);
+  const uint32_t before = slot.answer.fetch_or(kNudged);
+  if ((before & kClientSleeps) != 0) FutexWake(slot.answer, 1, Sharing::kShared);
 }
 
 // -- Priorities

@@ -231,7 +231,7 @@ class Process final : public Kernel {
   absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
   static absl::Status TakeAnswer(const Sending& send, SendResult& result);
   void EndSend(Sending& send, bool answered);
-  static bool IsServerGone(const Sending& send, uint32_t state);
+  static bool IsServerGone(const Sending& send, uint32_t answer);
   static void KnockOnce(Sending& send);
   absl::Status LeaveInTime(Sending& send, bool cancelled);
 
@@ -281,7 +281,7 @@ class Process final : public Kernel {
   Inbound* FindMessage(MessageHandle message);
   void FillInfo(const Inbound& inbound, MessageInfo& info) const;
   absl::StatusOr<Inbound*> BeginAnswer(MessageHandle message);
-  Slot* EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome);
+  Slot* EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome);
   void FailMessage(MessageHandle message, Error error);
   absl::Status ReplyWith(MessageHandle message, absl::StatusCode code, Error error,
                          std::string_view text);

@@ -64,35 +64,26 @@ void Process::Drain(HostChannel& channel) {
 // What a client has done to its slot since the last look.
 void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
   Slot& slot = inbound.slot();
-  const uint32_t state = slot.state.load();
+  const uint32_t request = slot.request.load();
+  const uint32_t sequence = SequenceOf(request);
   const uint8_t level = ClampPriority(slot.priority.load(), inbound.link.ceiling);
   const bool queued = inbound.entry().queued();
-  switch (PhaseOf(state)) {
-    case Phase::kSent: {
-      const uint32_t sequence = slot.sequence.load();
-      if (queued && inbound.sequence == sequence) {
-        if (inbound.base() != level) inheritance_.SetBase(inbound, level);  // P2
-        return;
-      }
-      if (queued) Unqueue(inbound);     // withdrawn, and another sent
-      if (inbound.serial != 0) return;  // it cheats: the last one is not answered
-      if (!arrived.empty() && arrived.front().inbound == &inbound) return;
-      if (inbound.base() != level) inheritance_.SetBase(inbound, level);
-      inbound.sequence = sequence;
-      arrived.push_back({&inbound, nullptr, slot.sent_at.load()});
-      return;
-    }
-    case Phase::kTaken:
-      if (inbound.serial == 0 || inbound.gone) return;
-      if (inbound.base() != level) inheritance_.SetBase(inbound, level);
-      if ((state & kWantsToLeave) != 0) ClientWantsToLeave(inbound);
-      return;
-    case Phase::kLeft:
-      if (inbound.serial != 0) ClientLeft(inbound);
-      return;
-    default:
-      if (queued) Unqueue(inbound);
+  if (inbound.serial != 0) {  // received, not answered
+    if (sequence != inbound.sequence || inbound.gone) return;  // it cheats; or it has left
+    if (AskOf(request) == Ask::kLeft) return ClientLeft(inbound);
+    if (inbound.base() != level) inheritance_.SetBase(inbound, level);
+    if (AskOf(request) == Ask::kWantsToLeave) ClientWantsToLeave(inbound);
+    return;
   }
+  if (queued && request == MakeRequest(inbound.sequence, Ask::kSent)) {
+    if (inbound.base() != level) inheritance_.SetBase(inbound, level);  // P2
+    return;
+  }
+  if (queued) Unqueue(inbound);  // taken back
+  if (!HasNewRequest(request, inbound.sequence)) return;
+  if (inbound.base() != level) inheritance_.SetBase(inbound, level);
+  inbound.sequence = sequence;
+  arrived.push_back({&inbound, nullptr, slot.sent_at.load()});
 }
 
 // It leaves the queue unreceived (D2).
@@ -150,8 +141,10 @@ bool Process::TakeFront(HostThread& server, HostChannel& channel) {
 
 bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inbound) {
   Slot& slot = inbound.slot();
-  if (slot.sequence.load() != inbound.sequence || !Take(slot)) {
-    Unqueue(inbound);  // withdrawn; if another was sent, its ring is to come
+  bool wake = false;
+  if (!Take(slot, inbound.sequence, wake)) {
+    Unqueue(inbound);  // taken back; if another was sent, its ring is to come
+    if (wake) WakeClient(slot);
     return false;
   }
   // Read once: the client may write on.
@@ -160,17 +153,14 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inbound.request_bytes = slot.request_bytes;
   inbound.reply_room = slot.reply_room;
   inbound.reference_count = slot.references;
-  inbound.request_parts = slot.request_parts;
-  inbound.reply_parts = slot.reply_parts;
   const bool sane =
       inbound.request_bytes <= kMaxMessageBytes && inbound.reply_room <= kMaxMessageBytes &&
-      inbound.reference_count <= kMaxRegionReferences && inbound.request_parts.count <= kMaxParts &&
-      inbound.reply_parts.count <= kMaxParts;
+      inbound.reference_count <= kMaxRegionReferences;
   if (!sane) {
     Unqueue(inbound);
     slot.error = 0;
     slot.kernel_error = static_cast<uint8_t>(Error::kInvalidArgument);
-    if (Answer(slot, Phase::kFailed, false).wake) WakeClient(slot);
+    if (Answer(slot, inbound.sequence, Outcome::kFailed, false).wake) WakeClient(slot);
     return false;
   }
   std::copy_n(slot.region.begin(), inbound.reference_count, inbound.references.begin());
@@ -280,18 +270,22 @@ constexpr size_t kMostDoors = FUTEX_WAITV_MAX - 1;
 // that is added meanwhile nudges it.
 struct View {
   View(const HostThread& server, const HostChannel& channel) : wake(server.wake) {
-    if (channel.watched != nullptr) watched = &channel.watched->slot();
+    if (channel.watched != nullptr) {
+      watched = &channel.watched->slot();
+      seen = channel.watched->sequence;
+    }
     for (const auto& bell : channel.bells) bells.push_back(&bell->bell());
   }
   const std::atomic<uint32_t>& wake;
   const Slot* watched = nullptr;
+  uint32_t seen = 0;  // the last request in it
   absl::InlinedVector<Bell*, 4> bells;
 
   // Whether somebody wants to be looked at. Relaxed: a hint, taken again under the lock.
   bool HasNews() const {
     if (wake.load(std::memory_order_relaxed) != 0) return true;
     if (watched != nullptr &&
-        PhaseOf(watched->state.load(std::memory_order_relaxed)) == Phase::kSent) {
+        HasNewRequest(watched->request.load(std::memory_order_relaxed), seen)) {
       return true;
     }
     for (const Bell* bell : bells) {
@@ -324,7 +318,7 @@ struct View {
 // Closes the doors of all its bells; false if somebody has rung meanwhile.
 bool Process::CloseDoors(HostChannel& channel) {
   if (Inbound* watched = std::exchange(channel.watched, nullptr)) {
-    if (WithdrawWatch(watched->slot())) {
+    if (WithdrawWatch(watched->slot(), watched->sequence)) {
       // It has not rung and will not: it counts as rung.
       ServedBell& bell = *watched->link.bell;
       const uint32_t bit = watched->link.first_bit + watched->slot_index;

@@ -43,23 +43,25 @@ void Process::FillInfo(const Inbound& inbound, MessageInfo& info) const {
   info.unblock_requested = inbound.unblock_requested;
 }
 
-void Process::WakeClient(Slot& slot) { FutexWake(slot.state, 1, Sharing::kShared); }
+void Process::WakeClient(Slot& slot) { FutexWake(slot.answer, 1, Sharing::kShared); }
 
 // The message, if its client still waits. One whose client has gone is let go of (D3, R5).
 absl::StatusOr<Inbound*> Process::BeginAnswer(MessageHandle message) {
   Inbound* inbound = FindMessage(message);
   if (inbound == nullptr || inbound->answering) return Refuse(Error::kMessageGone);
   // The client may have left without a look at its slot since.
-  if (PhaseOf(inbound->slot().state.load()) != Phase::kTaken) ClientLeft(*inbound);
+  if (inbound->slot().request.load() == MakeRequest(inbound->sequence, Ask::kLeft)) {
+    ClientLeft(*inbound);
+  }
   if (!inbound->gone) return inbound;
   absl::Status outcome;
-  EndAnswer(*inbound, Phase::kFailed, outcome);
+  EndAnswer(*inbound, Outcome::kFailed, outcome);
   return Refuse(Error::kMessageGone);
 }
 
 // The answer is in the slot: ends the message. Returns the slot whose client is to be woken, null
 // if it is awake. `outcome`: kMessageGone for a client that has just left.
-Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
+Slot* Process::EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome) {
   Slot& slot = inbound.slot();
   ServedLink& link = inbound.link;
   HostChannel* channel = link.channel;
@@ -73,7 +75,7 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
                      (channel->watched == nullptr || channel->watched == &inbound);
   if (watch) channel->watched = &inbound;
   slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
-  const AnswerResult answered = Answer(slot, phase, watch);
+  const AnswerResult answered = Answer(slot, inbound.sequence, how, watch);
   if (answered.client_left) outcome = Refuse(Error::kMessageGone);
   bool wake = answered.wake;
   if (lowered) {
@@ -99,7 +101,7 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!begun.ok()) return begun.status();
     Inbound& inbound = **begun;
     Slot& slot = inbound.slot();
-    Phase phase = Phase::kReplied;
+    Outcome how = Outcome::kReplied;
     moved = std::min<uint64_t>(bytes, inbound.reply_room);
     if (!fits.ok()) {
       outcome = fits;
@@ -119,12 +121,12 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     }
     slot.reply_bytes = static_cast<uint32_t>(bytes);
     if (!outcome.ok()) {
-      phase = Phase::kFailed;
+      how = Outcome::kFailed;
       slot.reply_bytes = 0;
       slot.kernel_error = static_cast<uint8_t>(fits.ok() ? ErrorOf(outcome) : Error::kNotReplied);
     }
     numbers().bytes_copied += moved;
-    wake = EndAnswer(inbound, phase, outcome);
+    wake = EndAnswer(inbound, how, outcome);
   }
   if (wake != nullptr) WakeClient(*wake);
   if (!outcome.ok()) return outcome;
@@ -146,7 +148,7 @@ absl::Status Process::ReplyWith(MessageHandle message, absl::StatusCode code, Er
     slot.kernel_error = static_cast<uint8_t>(error);
     slot.reply_bytes = static_cast<uint32_t>(text.size());
     std::memcpy(slot.bytes.data(), text.data(), text.size());
-    wake = EndAnswer(**begun, Phase::kFailed, outcome);
+    wake = EndAnswer(**begun, Outcome::kFailed, outcome);
   }
   if (wake != nullptr) WakeClient(*wake);
   return outcome;
@@ -224,6 +226,19 @@ absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
 
 // -- Bytes
 
+namespace {
+
+// Read once: the client may write on. kInvalidArgument: more than it can have sent.
+absl::StatusOr<RemoteParts> Fetch(const RemoteParts& shared) {
+  RemoteParts parts;
+  std::memcpy(&parts, &shared, sizeof(parts));
+  asm volatile("" : "+m"(parts));
+  if (parts.count > kMaxParts) return Refuse(Error::kInvalidArgument);
+  return parts;
+}
+
+}  // namespace
+
 absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t offset,
                                               MutableParts destination) {
   if (offset >= inbound.request_bytes) return 0;
@@ -234,14 +249,18 @@ absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t o
     if (copied < wanted) return MakeError(Error::kBadAddress, kOwnAddress);
     return copied;
   }
-  return ReadRemote(*inbound.link.client, inbound.request_parts, inbound.request_bytes, offset,
+  const auto parts = Fetch(inbound.slot().request_parts);
+  if (!parts.ok()) return parts.status();
+  return ReadRemote(*inbound.link.client, *parts, inbound.request_bytes, offset,
                     destination);
 }
 
 absl::StatusOr<uint64_t> Process::WriteReply(const Inbound& inbound, uint64_t offset,
                                              ConstParts source) {
   if (offset >= inbound.reply_room) return 0;
-  return WriteRemote(*inbound.link.client, inbound.reply_parts, inbound.reply_room, offset, source);
+  const auto parts = Fetch(inbound.slot().reply_parts);
+  if (!parts.ok()) return parts.status();
+  return WriteRemote(*inbound.link.client, *parts, inbound.reply_room, offset, source);
 }
 
 }  // namespace parley::host

@@ -20,18 +20,16 @@ namespace {
 
 constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
 
-bool IsWaiting(uint32_t state) {
-  const Phase phase = PhaseOf(state);
-  return (phase == Phase::kSent || phase == Phase::kTaken) &&
-         (state & (kNudged | kServerGone)) == 0;
+bool IsWaiting(uint32_t answer, uint32_t sequence) {
+  return !IsAnswer(answer, sequence) && (answer & (kNudged | kServerGone)) == 0;
 }
 
 }  // namespace
 
-// kServerGone alone does not tell: a submit that comes after it has wiped it out. But what is set
+// kServerGone alone does not tell: the answer to an earlier send has wiped it out. But what is set
 // before it, by the server or by this process's agent, is seen by whoever has submitted after it.
-bool Process::IsServerGone(const Sending& send, uint32_t state) {
-  return (state & kServerGone) != 0 || send.out.connection->dead.load() ||
+bool Process::IsServerGone(const Sending& send, uint32_t answer) {
+  return (answer & kServerGone) != 0 || send.out.connection->dead.load() ||
          send.out.link->link().closed_by_server.load() != 0;
 }
 
@@ -55,8 +53,10 @@ absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
 bool Process::ClaimSlot(OutConnection& connection, OutSlot& claimed) {
   for (const auto& link : connection.links) {
     for (uint32_t i = 0; i < kSlotsPerLink; ++i) {
-      if (link->claimed[i] || !IsFree(link->link().slots[i])) continue;
-      link->claimed[i] = true;
+      OutLink::Use& use = link->uses[i];
+      if (use.claimed) continue;
+      if (use.left && !IsAnswer(link->link().slots[i].answer.load(), use.sequence)) continue;
+      use = {.claimed = true, .left = false, .sequence = NextSequence(use.sequence)};
       claimed = {&connection, link.get(), i, connection.ceiling};
       return true;
     }
@@ -95,7 +95,9 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         BeginReferences(send);
         ++connection->sends_in_flight;
         send.level = std::min(thread.effective(), send.out.ceiling);
-        send.slot().priority.store(static_cast<uint16_t>(send.level));
+        send.sequence = send.out.use().sequence;
+        // Relaxed: published by the exchange in Submit.
+        send.slot().priority.store(static_cast<uint16_t>(send.level), std::memory_order_relaxed);
         send.may_close_circle = !thread.serves().empty() || !thread.joiners.empty() ||
                                 !Inheritance::OwnedBy(thread).empty();
         thread.out = send.out;
@@ -125,22 +127,21 @@ absl::Status Process::Submit(Sending& send) {
   slot.request_bytes = static_cast<uint32_t>(send.request_bytes);
   slot.reply_room = static_cast<uint32_t>(send.reply_room);
   slot.thread = Raw(send.thread.id());
-  slot.sequence.store(slot.sequence.load(std::memory_order_relaxed) + 1,
-                      std::memory_order_relaxed);  // published by the exchange in Submit
   slot.references = static_cast<uint8_t>(send.references.size());
   for (size_t i = 0; i < send.references.size(); ++i) slot.region[i] = send.references[i].shared;
   slot.client_cpu.store(static_cast<uint16_t>(sched_getcpu()), std::memory_order_relaxed);
   slot.sent_at.store(Ticks(), std::memory_order_relaxed);
-  slot.request_parts = {reinterpret_cast<uintptr_t>(arguments.request.data()),
-                        arguments.request.size()};
   slot.reply_parts = {reinterpret_cast<uintptr_t>(arguments.reply.data()), arguments.reply.size()};
-  if (send.request_bytes <= kInlineBytes) {
+  if (send.request_bytes > kInlineBytes) {
+    slot.request_parts = {reinterpret_cast<uintptr_t>(arguments.request.data()),
+                          arguments.request.size()};
+  } else {
     const MutableBytes room(slot.bytes.data(), kInlineBytes);
     if (CopyParts(MutableParts(&room, 1), 0, arguments.request, 0, SafeCopy) < send.request_bytes) {
       return Refuse(Error::kBadAddress);
     }
   }
-  if (host::Submit(slot)) RingOut(*send.out.link->bell, send.out.bit(), 0);
+  if (host::Submit(slot, send.sequence)) RingOut(*send.out.link->bell, send.out.bit(), 0);
   return absl::OkStatus();
 }
 
@@ -153,20 +154,21 @@ absl::Status Process::AwaitReply(Sending& send) {
   // Where the peer ran last, by its own word: one that shares this CPU runs only if this one
   // sleeps.
   if (slot.server_cpu != static_cast<uint16_t>(sched_getcpu())) {
-    thread.send_spin.Spin([&] { return !IsWaiting(slot.state.load(std::memory_order_relaxed)); });
+    thread.send_spin.Spin(
+        [&] { return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence); });
   }
   for (;;) {
-    const uint32_t state = slot.state.load();
-    const Phase phase = PhaseOf(state);
-    if (phase == Phase::kReplied || phase == Phase::kFailed) return absl::OkStatus();
-    if (IsServerGone(send, state)) {
-      return Withdraw(slot) ? Refuse(Error::kServerDiedBeforeReceive)
-                            : Refuse(Error::kServerDiedAfterReceive);
+    const uint32_t answer = slot.answer.load();
+    if (IsAnswer(answer, send.sequence)) {
+      if (OutcomeOf(answer) != Outcome::kReleased) return absl::OkStatus();
+      return Refuse(send.released_error == Error::kNone ? Error::kServerDiedAfterReceive
+                                                        : send.released_error);
     }
-    if (phase != Phase::kSent && phase != Phase::kTaken) {
-      return Refuse(Error::kServerDiedAfterReceive);  // it breaks the protocol
+    if (IsServerGone(send, answer)) {
+      return Withdraw(slot, send.sequence) ? Refuse(Error::kServerDiedBeforeReceive)
+                                           : Refuse(Error::kServerDiedAfterReceive);
     }
-    if ((state & kNudged) != 0) slot.state.fetch_and(~kNudged);
+    if ((answer & kNudged) != 0) slot.answer.fetch_and(~kNudged);
     if (IsOver(thread)) {
       send.leave_error = Error::kProcessEnded;  // no grace
       return LeaveSend(send, Error::kProcessEnded, Error::kProcessEnded);
@@ -176,14 +178,15 @@ absl::Status Process::AwaitReply(Sending& send) {
       if (absl::Status left = LeaveInTime(send, cancelled); !left.ok()) return left;
       continue;
     }
-    ShowState(thread, phase == Phase::kSent ? ThreadState::kSend : ThreadState::kReply,
+    const bool taken = IsTaken(slot, send.sequence);
+    ShowState(thread, taken ? ThreadState::kReply : ThreadState::kSend,
               send.out.connection->number);
     KnockOnce(send);
-    if (phase == Phase::kSent) {
+    if (!taken) {
       if (absl::Status safe = LookForDeadlock(send); !safe.ok()) return safe;
     }
-    if (const uint32_t expected = PrepareSleep(slot)) {
-      FutexWait(slot.state, expected, std::min(send.until, send.next_check), Sharing::kShared);
+    if (const uint32_t expected = PrepareSleep(slot, send.sequence)) {
+      FutexWait(slot.answer, expected, std::min(send.until, send.next_check), Sharing::kShared);
     }
   }
 }
@@ -206,7 +209,7 @@ absl::Status Process::LookForDeadlock(Sending& send) {
   auto answer = Ask(FindDeadlock{send.thread.id()});
   if (!answer.ok()) return absl::OkStatus();  // without a broker nobody can tell
   const std::string circle(answer->Tail<FoundDeadlock>());
-  if (circle.empty() || !Withdraw(send.slot())) return absl::OkStatus();
+  if (circle.empty() || !Withdraw(send.slot(), send.sequence)) return absl::OkStatus();
   RingOut(*send.out.link->bell, send.out.bit(), kMaxPriority);
   return MakeError(Error::kWouldDeadlock, circle);
 }
@@ -232,18 +235,21 @@ absl::Status Process::LeaveInTime(Sending& send, bool cancelled) {
 absl::Status Process::LeaveSend(Sending& send, Error before_receive, Error after_receive) {
   Slot& slot = send.slot();
   const OutBell& bell = *send.out.link->bell;
-  if (Withdraw(slot)) {
+  const Error before = send.leave_error == Error::kNone ? before_receive : send.leave_error;
+  if (Withdraw(slot, send.sequence)) {
     RingOut(bell, send.out.bit(), kMaxPriority);
-    return Refuse(send.leave_error == Error::kNone ? before_receive : send.leave_error);
+    return Refuse(before);
   }
-  if (PhaseOf(slot.state.load()) != Phase::kTaken) return absl::OkStatus();
+  send.released_error = before;
+  if (IsAnswer(slot.answer.load(), send.sequence)) return absl::OkStatus();
   if (send.out.link->link().unblock_pulse.load() != 0 && send.leave_error == Error::kNone) {
     send.leave_error = after_receive;
-    slot.state.fetch_or(kWantsToLeave);
+    AskToLeave(slot, send.sequence);
     RingOut(bell, send.out.bit(), kMaxPriority);
     return absl::OkStatus();
   }
-  if (!host::Leave(slot)) return absl::OkStatus();
+  if (!host::Leave(slot, send.sequence)) return absl::OkStatus();
+  send.out.use().left = true;
   RingOut(bell, send.out.bit(), kMaxPriority);
   return Refuse(send.leave_error == Error::kNone ? after_receive : send.leave_error);
 }
@@ -254,7 +260,7 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
   const Slot& slot = send.slot();
   // Read once: the server may write on.
   const uint64_t reply_bytes = slot.reply_bytes;
-  if (PhaseOf(slot.state.load()) == Phase::kReplied) {
+  if (OutcomeOf(slot.answer.load()) == Outcome::kReplied) {
     const uint64_t moved = std::min<uint64_t>(reply_bytes, send.reply_room);
     if (moved <= kInlineBytes) {
       const ConstBytes reply(slot.bytes.data(), moved);
@@ -293,7 +299,7 @@ void Process::EndSend(Sending& send, bool answered) {
       if (took > start_.response_limit_ns) ++numbers().late_responses;
     }
     EndReferences(send, ended);
-    send.out.link->claimed[send.out.index] = false;
+    send.out.use().claimed = false;
     ShowState(send.thread, ThreadState::kRunning);
     --connection.sends_in_flight;
     if (connection.closed && connection.sends_in_flight == 0) {

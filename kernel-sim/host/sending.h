@@ -11,6 +11,7 @@ struct Process::Sending {
   const SendArguments& arguments;
   uint64_t request_bytes = 0, reply_room = 0;
   OutSlot out = {};
+  uint32_t sequence = 0;
   int level = 0;
   bool may_close_circle = false;  // somebody may wait for this thread (L4)
   int64_t begun_ns = 0;           // with a response limit, else 0
@@ -25,6 +26,7 @@ struct Process::Sending {
   };
   absl::InlinedVector<Reference, 2> references = {};  // R5
   Error leave_error = Error::kNone;  // D3: it has asked to leave, and gets this when its grace ends
+  Error released_error = Error::kNone;  // of one that was taken back while it was being received
   Slot& slot() const { return out.slot(); }
 };
 

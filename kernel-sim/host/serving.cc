@@ -192,7 +192,7 @@ void Process::DestroyChannel(HostChannel& channel) {
       if (inbound->entry().queued()) Unqueue(*inbound);
       if (inbound->serial != 0 && !inbound->gone) ClientLeft(*inbound);
       Slot& slot = inbound->slot();
-      if ((slot.state.fetch_or(kServerGone) & kClientSleeps) != 0) WakeClient(slot);
+      if ((slot.answer.fetch_or(kServerGone) & kClientSleeps) != 0) WakeClient(slot);
     }
     link->detached = true;
   }

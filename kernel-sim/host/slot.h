@@ -1,17 +1,17 @@
 // What client and server do to a slot (layout.h), step by step, without a lock or a system call.
 //
-// One client thread uses a slot at a time, and one server process. The state word alone decides who
-// may touch the rest: the client while the phase is kIdle, kReplied or kFailed, the server from
-// kTaken until it answers. Each change of phase that the other side could also make is a
-// compare-and-exchange; each function says what it leaves. All atomics here are sequentially
-// consistent: on x86-64 that costs nothing over what the exchanges cost anyway, and the argument
-// for the watch needs it.
+// One client thread uses a slot at a time, and one server process. The rest of a slot is the
+// client's to write while nothing of it is on its way, and the server's from Take until it answers.
+// All atomics here are sequentially consistent unless they say otherwise; two arguments need it.
+//
+// Receiving: the server notes the sequence as taken, then looks at the request; a client that takes
+// its request back changes the request, then looks at what was taken. So one of the two sees the
+// other, and what is received is never taken back. If both do, the server lets go: the client gets
+// kReleased.
 //
 // The watch: a server that answers with `watch` promises to look at this slot before it next
-// sleeps, so the client's next send need not ring the bell. Either the client's exchange in Submit
-// finds the flag, and then the server's WithdrawWatch, which comes after it, finds kSent; or the
-// server has withdrawn the flag first, and then Submit finds it gone and says to ring. No message
-// falls between.
+// sleeps, so the client's next send need not ring the bell. The client sends, then looks for the
+// watch; the server withdraws the watch, then looks for a request. No message falls between.
 #ifndef PARLEY_KERNEL_SIM_HOST_SLOT_H_
 #define PARLEY_KERNEL_SIM_HOST_SLOT_H_
 
@@ -19,73 +19,106 @@
 
 namespace parley::host {
 
+constexpr bool IsAnswer(uint32_t answer, uint32_t sequence) {
+  return SequenceOf(answer) == sequence && OutcomeOf(answer) != Outcome::kNone;
+}
+
+// Whether the server has let go of this send: answers come in the order of their sends.
+constexpr bool HasLetGo(uint32_t answer, uint32_t sequence) {
+  const uint32_t ahead = (SequenceOf(answer) - sequence) & (~0u >> kSequenceShift);
+  return ahead == 0 ? OutcomeOf(answer) != Outcome::kNone : ahead < (~0u >> kSequenceShift) / 2;
+}
+
 // -- By the client
 
-// Whether the slot is the client's to fill: nothing in it is on its way or in the server's hands.
-inline bool IsFree(const Slot& slot) {
-  const Phase phase = PhaseOf(slot.state.load());
-  return phase == Phase::kIdle || phase == Phase::kReplied || phase == Phase::kFailed;
+// The request stands in the slot: sends it as `sequence`, which comes after the last. Returns
+// whether the bell must be rung. REQUIRES: the last was answered, or taken back.
+inline bool Submit(Slot& slot, uint32_t sequence) {
+  slot.request.exchange(MakeRequest(sequence, Ask::kSent));
+  return (slot.answer.load() & kWatched) == 0;
 }
 
-// The request stands in the slot: sends it. Returns whether the bell must be rung. REQUIRES:
-// IsFree.
-inline bool Submit(Slot& slot) {
-  const uint32_t before = slot.state.exchange(static_cast<uint32_t>(Phase::kSent));
-  return (before & kWatched) == 0;
-}
+inline bool IsTaken(const Slot& slot, uint32_t sequence) { return slot.taken.load() == sequence; }
 
-// Goes from one phase to another, keeping the flags; false if the slot is in another phase.
-inline bool MovePhase(Slot& slot, Phase from, Phase to) {
-  uint32_t state = slot.state.load();
-  while (PhaseOf(state) == from) {
-    if (slot.state.compare_exchange_weak(state, WithPhase(state, to))) return true;
-  }
+// D2: takes the request back; false if it has been received, or is being received.
+inline bool Withdraw(Slot& slot, uint32_t sequence) {
+  if (IsTaken(slot, sequence)) return false;
+  slot.request.exchange(MakeRequest(sequence, Ask::kNothing));
+  if (!IsTaken(slot, sequence)) return true;
+  slot.request.store(MakeRequest(sequence, Ask::kSent));
   return false;
 }
 
-// D2: takes the request back; false if it has been received or answered meanwhile.
-inline bool Withdraw(Slot& slot) { return MovePhase(slot, Phase::kSent, Phase::kIdle); }
+// D3: of a request that was received.
+inline void AskToLeave(Slot& slot, uint32_t sequence) {
+  slot.request.store(MakeRequest(sequence, Ask::kWantsToLeave));
+}
 
-// D3: leaves a request that has been received; false if it was answered meanwhile.
-inline bool Leave(Slot& slot) { return MovePhase(slot, Phase::kTaken, Phase::kLeft); }
+// D3: leaves a request that was received; false if it was answered meanwhile.
+inline bool Leave(Slot& slot, uint32_t sequence) {
+  uint32_t answer = slot.answer.load();
+  do {
+    if (IsAnswer(answer, sequence)) return false;
+  } while (!slot.answer.compare_exchange_weak(answer, answer | kClientLeft));
+  slot.request.store(MakeRequest(sequence, Ask::kLeft));
+  return true;
+}
 
-// Before the client sleeps on the word: the value to sleep on, 0 if there is something to look at.
-inline uint32_t PrepareSleep(Slot& slot) {
-  uint32_t state = slot.state.load();
+// Before the client sleeps on the answer: the value to sleep on, 0 if there is something to look
+// at.
+inline uint32_t PrepareSleep(Slot& slot, uint32_t sequence) {
+  uint32_t answer = slot.answer.load();
   for (;;) {
-    const Phase phase = PhaseOf(state);
-    if ((phase != Phase::kSent && phase != Phase::kTaken) ||
-        (state & (kNudged | kServerGone)) != 0) {
-      return 0;
+    if (IsAnswer(answer, sequence) || (answer & (kNudged | kServerGone)) != 0) return 0;
+    if ((answer & kClientSleeps) != 0) return answer;
+    if (slot.answer.compare_exchange_weak(answer, answer | kClientSleeps)) {
+      return answer | kClientSleeps;
     }
-    if ((state & kClientSleeps) != 0) return state;
-    if (slot.state.compare_exchange_weak(state, state | kClientSleeps))
-      return state | kClientSleeps;
   }
 }
 
 // -- By the server
 
-// S1: receives the request; false if the client has withdrawn it. What stands in the slot is still
-// the client's to overwrite, if it cheats: read it once.
-inline bool Take(Slot& slot) { return MovePhase(slot, Phase::kSent, Phase::kTaken); }
+// Whether a request stands here that was not yet seen: `last` is the sequence seen last.
+inline bool HasNewRequest(uint32_t request, uint32_t last) {
+  return SequenceOf(request) != last && AskOf(request) == Ask::kSent;
+}
 
 struct AnswerResult {
-  bool wake = false;         // the client sleeps on the word
+  bool wake = false;         // the client sleeps on the answer
   bool client_left = false;  // nobody waits for this answer (D3)
 };
 
 // The answer stands in the slot: ends the client's wait. A client that has left gets its slot back.
 // REQUIRES: this server has taken it, and answers once.
-inline AnswerResult Answer(Slot& slot, Phase phase, bool watch) {
+inline AnswerResult Answer(Slot& slot, uint32_t sequence, Outcome outcome, bool watch) {
   const uint32_t before =
-      slot.state.exchange(static_cast<uint32_t>(phase) | (watch ? kWatched : 0));
-  return {(before & kClientSleeps) != 0, PhaseOf(before) == Phase::kLeft};
+      slot.answer.exchange(MakeAnswer(sequence, outcome, watch ? kWatched : 0));
+  return {(before & kClientSleeps) != 0, (before & kClientLeft) != 0};
+}
+
+// S1: receives the request; false if the client has taken it back. What stands in the slot is still
+// the client's to overwrite, if it cheats: read it once. `wake`: the client is to be woken.
+inline bool Take(Slot& slot, uint32_t sequence, bool& wake) {
+  wake = false;
+  slot.taken.exchange(sequence);
+  const uint32_t request = slot.request.load();
+  if (SequenceOf(request) != sequence) return false;
+  if (AskOf(request) != Ask::kNothing) return true;
+  // Whether the client knows, this cannot tell; the flags may already be those of its next send.
+  uint32_t answer = slot.answer.load();
+  while (!slot.answer.compare_exchange_weak(
+      answer, MakeAnswer(sequence, Outcome::kReleased,
+                         answer & (kClientSleeps | kNudged | kServerGone | kWatched)))) {
+  }
+  wake = (answer & kClientSleeps) != 0;
+  return false;
 }
 
 // Ends the promise of `watch`. Returns whether a request came meanwhile, without a ring.
-inline bool WithdrawWatch(Slot& slot) {
-  return PhaseOf(slot.state.fetch_and(~kWatched)) == Phase::kSent;
+inline bool WithdrawWatch(Slot& slot, uint32_t last) {
+  slot.answer.fetch_and(~kWatched);
+  return HasNewRequest(slot.request.load(), last);
 }
 
 }  // namespace parley::host

@@ -30,7 +30,6 @@ const char kHelp[] =
     "ratio\n";
 
 constexpr int kNameWidth = 37;
-constexpr int kFanIns[] = {1, 32};
 
 struct Plan {
   std::string name;
@@ -68,21 +67,28 @@ std::vector<Plan> AllRows() {
     rows.push_back({kind.name + suffix, kind, setup});
   };
   for (const PeerKind& kind : {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(),
-                               ProcessVmReadv(), SharedMemory(), ZeroMq(), Nng(), IceoryxBusy(),
+                               ProcessVmReadv(), SharedMemory(), Host(), HostRegion(), ZeroMq(), Nng(), IceoryxBusy(),
                                IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {
-        const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes);
+        const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes) + kind.suffix;
         add(kind, absl::StrCat("/", PlacementName(placement), size),
             {.placement = placement, .bytes = bytes});
       }
     }
     if (!kind.fan_in) continue;
-    for (int clients : kFanIns) {
+    for (int clients : kind.fan_ins) {
       add(kind, absl::StrCat("/fan-in/", clients), {.clients = clients, .fan_in = true});
     }
   }
   return rows;
+}
+
+absl::StatusOr<std::vector<double>> MeasureSamples(const PeerKind& kind, const Setup& setup) {
+  if (kind.measure) return kind.measure(setup);
+  auto peer = kind.make(setup);
+  if (!peer.ok()) return peer.status();
+  return parley_bench::Measure(**peer, setup);
 }
 
 // The rows as they are measured, printed and kept.
@@ -106,9 +112,7 @@ class Bench {
 };
 
 absl::StatusOr<std::vector<double>> Bench::MeasureOne(const Plan& plan) {
-  auto peer = plan.kind.make(plan.setup);
-  absl::StatusOr<std::vector<double>> samples =
-      peer.ok() ? parley_bench::Measure(**peer, plan.setup) : peer.status();
+  const absl::StatusOr<std::vector<double>> samples = MeasureSamples(plan.kind, plan.setup);
   if (samples.ok() || absl::IsCancelled(samples.status())) return samples;
   if (absl::IsOutOfRange(samples.status())) {
     const std::string text =

@@ -1,4 +1,5 @@
 // A peer: one way of moving a request and its reply between two processes. Each is a file here.
+// Parley's host kernel is one of them.
 #ifndef PARLEY_TESTS_BENCH_PEER_H_
 #define PARLEY_TESTS_BENCH_PEER_H_
 
@@ -52,8 +53,12 @@ struct PeerKind {
   std::vector<Placement> placements = {Placement::kSameCore, Placement::kTwoCores,
                                        Placement::kUnpinned};
   bool fan_in = false;
+  std::vector<int> fan_ins = {1, 32};  // clients
+  std::string suffix = "";             // after the size
   // OutOfRange: a request of this size is past what the peer can move.
-  std::function<absl::StatusOr<std::unique_ptr<Peer>>(const Setup&)> make;
+  std::function<absl::StatusOr<std::unique_ptr<Peer>>(const Setup&)> make = nullptr;
+  // Instead, of what makes its processes itself: the samples (board.h).
+  std::function<absl::StatusOr<std::vector<double>>(const Setup&)> measure = nullptr;
 };
 
 // For PeerKind::make of a peer that needs nothing but its setup.
@@ -77,6 +82,9 @@ PeerKind IceoryxWaitSet();
 PeerKind CapnProto();
 PeerKind Grpc();
 PeerKind SdBus();
+// Parley on the host kernel: requests inline, by region, and without spinning.
+PeerKind Host();
+PeerKind HostRegion();
 
 }  // namespace parley_bench
 

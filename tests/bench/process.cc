@@ -39,11 +39,7 @@ void Settle(pid_t parent, const std::vector<int>& cpus, int death_signal) {
   sigprocmask(SIG_UNBLOCK, &signals, nullptr);
   const rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
-  if (cpus.empty()) return;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
-  Require(sched_setaffinity(0, sizeof(set), &set) == 0, "sched_setaffinity");
+  RunOn(cpus);
 }
 
 }  // namespace
@@ -66,6 +62,24 @@ std::vector<int> AllowedCpus() {
     if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cpus.push_back(cpu);
   }
   return cpus;
+}
+
+std::vector<int> ServerCpus(Placement placement) {
+  if (placement == Placement::kUnpinned) return {};
+  return {AllowedCpus()[0]};
+}
+
+std::vector<int> ClientCpus(Placement placement) {
+  if (placement == Placement::kTwoCores) return {AllowedCpus()[1]};
+  return ServerCpus(placement);
+}
+
+void RunOn(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
+  Require(sched_setaffinity(0, sizeof(set), &set) == 0, "sched_setaffinity");
 }
 
 Child::Child(const std::vector<int>& cpus, const std::function<void()>& body, int death_signal) {

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "tests/bench/peer.h"
 
 namespace parley_bench {
 
@@ -22,6 +23,11 @@ namespace parley_bench {
 void Require(bool ok, const char* what);
 
 std::vector<int> AllowedCpus();
+// Where the processes of a placement run; empty: anywhere.
+std::vector<int> ServerCpus(Placement placement);
+std::vector<int> ClientCpus(Placement placement);
+// Keeps the calling thread on `cpus`, unless they are empty.
+void RunOn(const std::vector<int>& cpus);
 
 // One T in memory that children share with their parent, zeroed before T's constructor runs.
 // `tail` more bytes follow it.
