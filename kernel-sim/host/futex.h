@@ -1,4 +1,4 @@
-// Sleeping on a word until somebody changes it, and the lock of a process built on that.
+// Sleeping on a word until somebody changes it.
 #ifndef PARLEY_KERNEL_SIM_HOST_FUTEX_H_
 #define PARLEY_KERNEL_SIM_HOST_FUTEX_H_
 
@@ -12,9 +12,7 @@
 #include <climits>
 #include <cstdint>
 
-#include "absl/base/thread_annotations.h"
 #include "kernel-sim/core/bounds.h"
-#include "kernel-sim/core/check.h"
 
 namespace parley::host {
 
@@ -48,49 +46,6 @@ inline uint32_t LinuxThreadId() {
   static thread_local const auto id = static_cast<uint32_t>(syscall(SYS_gettid));
   return id;
 }
-
-// A lock that Linux hands its holder the priority of its highest waiter with: a thread of low
-// priority that holds it cannot keep one of high priority waiting behind one of middle priority.
-class ABSL_LOCKABLE PriorityLock {
- public:
-  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
-    uint32_t expected = 0;
-    // Acquire, paired with the release in Unlock: what the last holder wrote is seen.
-    if (word_.compare_exchange_strong(expected, LinuxThreadId(), std::memory_order_acquire)) return;
-    while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
-      PARLEY_CHECK(errno == EINTR || errno == EAGAIN);
-    }
-    // Linux hands the lock over with all that the last holder wrote; this tells the thread
-    // sanitizer, which does not see Linux write the word.
-    word_.load(std::memory_order_acquire);
-  }
-  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
-    uint32_t expected = 0;
-    return word_.compare_exchange_strong(expected, LinuxThreadId(), std::memory_order_acquire);
-  }
-  void Unlock() ABSL_UNLOCK_FUNCTION() {
-    uint32_t expected = LinuxThreadId();
-    if (word_.compare_exchange_strong(expected, 0, std::memory_order_release)) return;
-    word_.fetch_or(0, std::memory_order_release);  // changes nothing; pairs with the load in Lock
-    syscall(SYS_futex, &word_, FUTEX_UNLOCK_PI_PRIVATE, 0, nullptr, nullptr, 0);
-  }
-
- private:
-  std::atomic<uint32_t> word_{0};
-};
-
-class ABSL_SCOPED_LOCKABLE Locked {
- public:
-  explicit Locked(PriorityLock& lock) ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) : lock_(lock) {
-    lock_.Lock();
-  }
-  ~Locked() ABSL_UNLOCK_FUNCTION() { lock_.Unlock(); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  PriorityLock& lock_;
-};
 
 }  // namespace parley::host
 

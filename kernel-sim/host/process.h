@@ -24,6 +24,7 @@
 #include "kernel-sim/host/futex.h"
 #include "kernel-sim/host/objects.h"
 #include "kernel-sim/host/packet.h"
+#include "kernel-sim/host/priority_lock.h"
 #include "kernel-sim/host/process_main.h"
 #include "kernel-sim/refusals.h"
 

@@ -86,22 +86,6 @@ TEST_CASE("shared memory can neither shrink nor grow, and nothing else is mapped
   CHECK(ErrorOf(MapShared(file, 8192, true).status()) == Error::kInvalidArgument);
 }
 
-TEST_CASE("a priority lock lets one thread in at a time") {
-  constexpr int kRounds = 20'000;
-  PriorityLock lock;
-  int counter = 0;
-  auto count = [&] {
-    for (int i = 0; i < kRounds; ++i) {
-      Locked locked(lock);
-      ++counter;
-    }
-  };
-  std::thread other(count);
-  count();
-  other.join();
-  CHECK(counter == 2 * kRounds);
-}
-
 TEST_CASE("a wait on a word ends when the word has changed, or at its deadline") {
   std::atomic<uint32_t> word{1};
   CHECK(FutexWait(word, 0, kNever, Sharing::kPrivate));

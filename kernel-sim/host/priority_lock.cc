@@ -1,0 +1,99 @@
+// What a lock does when it is not alone.
+#include "kernel-sim/host/priority_lock.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "kernel-sim/core/check.h"
+
+namespace parley::host {
+namespace {
+
+int Membarrier(int command) {
+  return static_cast<int>(syscall(SYS_membarrier, command, /*flags=*/0, /*cpu=*/0));
+}
+
+// Once for each process. Without it, and for the thread sanitizer, which does not know it, nobody
+// gets a bias.
+bool CanTakeBias() {
+#if defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  static const bool registered = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+  return registered;
+#endif
+}
+
+}  // namespace
+
+void PriorityFutex::LockSlowly() {
+  while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
+    PARLEY_CHECK(errno == EINTR || errno == EAGAIN);
+  }
+  // Linux hands the lock over with all that the last holder wrote; this tells the thread
+  // sanitizer, which does not see Linux write the word.
+  word_.load(std::memory_order_acquire);
+}
+
+void PriorityFutex::UnlockSlowly() {
+  word_.fetch_or(0, std::memory_order_release);  // changes nothing; pairs with the load above
+  syscall(SYS_futex, &word_, FUTEX_UNLOCK_PI_PRIVATE, 0, nullptr, nullptr, 0);
+}
+
+void PriorityLock::LockSlowly() {
+  contenders_.fetch_add(1);
+  const uint32_t self = LinuxThreadId();
+  bool taken = false;
+  if (bias_.load() != 0 || word_.IsHeldBy(self)) taken = TakeBias();
+  // A thread whose bias was taken while it looked whether it had it was seen inside: then the lock
+  // is its own, and others may already wait for it.
+  if (!word_.IsHeldBy(self)) word_.Lock();
+  contenders_.fetch_sub(1);
+  by_bias_ = false;
+  if (taken) patience_ = std::min(patience_ * 2, kLastPatience);
+}
+
+bool PriorityLock::TakeBias() {
+  gate_.Lock();
+  const uint32_t owner = bias_.exchange(0);
+  if (owner != 0) {
+    PARLEY_CHECK(Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0);
+    // Acquire, paired with the release in LeaveBiased.
+    if (inside_.load(std::memory_order_acquire) == 0) word_.TakeFrom(owner);
+  }
+  gate_.Unlock();
+  return owner != 0;
+}
+
+// Invariant 3: who took the bias has left the gate. If it saw this thread inside, `word_` is still
+// this thread's to let go of.
+void PriorityLock::LeaveAtGate(uint32_t self) {
+  gate_.Lock();
+  if (word_.IsHeldBy(self)) word_.Unlock();
+  gate_.Unlock();
+}
+
+// Instead of an unlock. False: somebody else is on its way, and the lock still held.
+bool PriorityLock::GiveBias(uint32_t self) {
+  streak_ = 0;
+  if (!CanTakeBias()) return false;
+  by_bias_ = true;
+  inside_.store(1);
+  bias_.store(self);
+  if (contenders_.load() == 0) {
+    LeaveBiased(self);
+    return true;
+  }
+  gate_.Lock();  // whoever has taken it meanwhile has seen this thread inside
+  bias_.store(0);
+  inside_.store(0);
+  by_bias_ = false;
+  gate_.Unlock();
+  return false;
+}
+
+}  // namespace parley::host

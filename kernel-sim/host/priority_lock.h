@@ -1,0 +1,142 @@
+// The lock of a process: priority inheriting, and nearly free for the thread that takes it alone.
+//
+// Linux hands its holder the priority of its highest waiter: a thread of low priority that holds it
+// cannot keep one of high priority waiting behind one of middle priority.
+//
+// A thread that has taken it often enough with nobody else in between is given the bias: `word_`
+// stays its own, and it enters and leaves by plain stores to `inside_`. Whoever else wants the lock
+// takes the bias away first. Invariants and why they hold:
+//
+//   1. While biased, nobody waits on `word_`. A contender counts itself in `contenders_`, then
+//   looks at `bias_`; who gives itself the bias does so crosswise, so one of the two sees the other.
+//   2. The bias is taken away by one thread at a time, which holds `gate_`: it clears `bias_`, and
+//   makes all running threads of the process pass a memory barrier (membarrier). After that the
+//   owner either finds the bias gone before it enters, or is seen inside. If it is inside, `word_`
+//   stays its own until it leaves, and waiting for that boosts it.
+//   3. An owner that finds the bias gone when it leaves cannot tell on which side of that barrier it
+//   was: it asks at the gate.
+#ifndef PARLEY_KERNEL_SIM_HOST_PRIORITY_LOCK_H_
+#define PARLEY_KERNEL_SIM_HOST_PRIORITY_LOCK_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "kernel-sim/host/futex.h"
+
+namespace parley::host {
+
+// A bare priority-inheriting futex: 0 or the Linux id of its holder.
+class PriorityFutex {
+ public:
+  bool TryLock() {
+    uint32_t expected = 0;
+    // Acquire, paired with the release in Unlock: what the last holder wrote is seen.
+    return word_.compare_exchange_strong(expected, LinuxThreadId(), std::memory_order_acquire);
+  }
+  void Lock() {
+    if (!TryLock()) LockSlowly();
+  }
+  void Unlock() {
+    uint32_t expected = LinuxThreadId();
+    if (!word_.compare_exchange_strong(expected, 0, std::memory_order_release)) UnlockSlowly();
+  }
+  // Without waiters, by another thread than its holder. REQUIRES: `holder` is it.
+  void TakeFrom(uint32_t holder) {
+    word_.compare_exchange_strong(holder, 0, std::memory_order_release);
+  }
+  bool IsHeldBy(uint32_t thread) const {
+    return (word_.load(std::memory_order_relaxed) & FUTEX_TID_MASK) == thread;
+  }
+
+ private:
+  void LockSlowly();
+  void UnlockSlowly();
+  std::atomic<uint32_t> word_{0};
+};
+
+class ABSL_LOCKABLE PriorityLock {
+ public:
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    const uint32_t self = LinuxThreadId();
+    if (bias_.load(std::memory_order_relaxed) == self && EnterBiased(self)) return;
+    if (word_.TryLock()) {
+      by_bias_ = false;
+    } else {
+      LockSlowly();
+    }
+  }
+  // False also for its holder.
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    const uint32_t self = LinuxThreadId();
+    if (bias_.load(std::memory_order_relaxed) == self) {
+      return inside_.load(std::memory_order_relaxed) == 0 && EnterBiased(self);
+    }
+    if (!word_.TryLock()) return false;
+    by_bias_ = false;
+    return true;
+  }
+  void Unlock() ABSL_UNLOCK_FUNCTION() {
+    const uint32_t self = LinuxThreadId();
+    if (by_bias_) {
+      LeaveBiased(self);
+    } else if (!EarnsBias(self) || !GiveBias(self)) {
+      word_.Unlock();
+    }
+  }
+
+ private:
+  bool EnterBiased(uint32_t self) {
+    inside_.store(1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // invariant 2: the rest is membarrier's
+    if (bias_.load(std::memory_order_relaxed) == self) return true;
+    inside_.store(0, std::memory_order_relaxed);
+    return false;
+  }
+  void LeaveBiased(uint32_t self) {
+    inside_.store(0, std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // invariant 2: the rest is membarrier's
+    if (bias_.load(std::memory_order_relaxed) != self) LeaveAtGate(self);
+  }
+  bool EarnsBias(uint32_t self) {
+    if (last_ == self) return ++streak_ >= patience_;
+    last_ = self;
+    streak_ = 0;
+    return false;
+  }
+  void LockSlowly();
+  void LeaveAtGate(uint32_t self);
+  bool TakeBias();
+  bool GiveBias(uint32_t self);
+
+  PriorityFutex word_;
+  std::atomic<uint32_t> bias_{0};    // the Linux id of who has it
+  std::atomic<uint32_t> inside_{0};  // set by who has it alone: it holds the lock
+  std::atomic<uint32_t> contenders_{0};
+  PriorityFutex gate_;
+  // Guarded by the lock.
+  bool by_bias_ = false;  // how its holder came by it
+  uint32_t last_ = 0, streak_ = 0;
+  uint32_t patience_ = kFirstPatience;  // locks in a row that earn the bias
+
+  // Taking the bias away costs as much as some hundred locks; the more often that happens, the
+  // longer it takes to earn it again.
+  static constexpr uint32_t kFirstPatience = 64, kLastPatience = 1 << 16;
+};
+
+class ABSL_SCOPED_LOCKABLE Locked {
+ public:
+  explicit Locked(PriorityLock& lock) ABSL_EXCLUSIVE_LOCK_FUNCTION(lock) : lock_(lock) {
+    lock_.Lock();
+  }
+  ~Locked() ABSL_UNLOCK_FUNCTION() { lock_.Unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  PriorityLock& lock_;
+};
+
+}  // namespace parley::host
+
+#endif  // PARLEY_KERNEL_SIM_HOST_PRIORITY_LOCK_H_
