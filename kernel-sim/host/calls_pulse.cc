@@ -190,10 +190,9 @@ void Process::OnTimers() {
   const int64_t now = Now();
   for (int i = 0; i < 256 && timers_.NextDue() <= now; ++i) {
     auto& due = static_cast<AgentTimer&>(timers_.PopDueAt(now, 0));
-    if (due.sporadic != nullptr) {
-      OnBudget(*due.sporadic);
-      continue;
-    }
+    if (due.of == AgentTimer::Of::kBudget) OnBudget(*due.thread);
+    if (due.of == AgentTimer::Of::kParting) OnParting(*due.thread);
+    if (due.of != AgentTimer::Of::kUser) continue;
     UserTimer& timer = *due.user;
     const PulseInfo pulse = {timer.pulse.code, timer.pulse.value, timer.pulse.priority, 1, 0};
     if (timer.period_ns > 0) {

@@ -38,7 +38,8 @@ int Process::StartLinuxThread(pthread_t& thread, int linux_priority, void* (*ent
 
 HostThread* Process::MakeThread(const Scheduling& scheduling, std::string name) {
   const ThreadId id{++last_thread_};
-  auto record = std::make_unique<HostThread>(id, scheduling, std::move(name));
+  auto record = std::make_unique<HostThread>(id, scheduling, std::move(name),
+                                             start_.low_latency ? kLowLatency : SpinBounds{});
   HostThread* thread = record.get();
   for (ThreadEntry& entry : page().threads) {
     if (entry.id.load(std::memory_order_relaxed) != 0) continue;
@@ -96,6 +97,7 @@ void* Process::RunThread(void* argument) {
 void Process::EndThread(HostThread& thread) {
   while (!Inheritance::OwnedBy(thread).empty()) AbandonMutex(*Inheritance::OwnedBy(thread).back());
   timers_.Disarm(thread.budget);
+  timers_.Disarm(thread.parting);
   inheritance_.EndCurrent(thread);
   const std::vector<Channel*> served = thread.serves();
   inheritance_.UnserveAll(thread);

@@ -38,6 +38,7 @@ class Launcher final : public Machine {
     SharedMapping farewell;
   };
 
+  void HoldLatency();
   bool Start();
   bool StartBroker();
   bool SpawnNext();
@@ -66,6 +67,7 @@ class Launcher final : public Machine {
   std::optional<RunScope> scope_;  // while it runs
   std::string address_;            // of the broker's socket, abstract
   UniqueFd broker_, broker_pidfd_, epoll_;
+  UniqueFd latency_;  // of HostOptions::low_latency
   pid_t broker_pid_ = -1;
   uint32_t last_call_ = 0;
   std::deque<Packet> notices_;  // that came while an answer was waited for

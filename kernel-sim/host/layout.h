@@ -97,6 +97,7 @@ struct alignas(kCacheLine) Slot {
   alignas(kCacheLine) std::atomic<uint32_t> answer;  // sequence, flags and Outcome; a futex
   uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
+  uint8_t server_paired;  // this client alone keeps it busy
   uint8_t error;         // canonical code of an error reply,
   uint8_t kernel_error;  // or an Error that the kernel on the server's side has found
   alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then the reply
@@ -135,7 +136,9 @@ inline constexpr uint32_t kLaneBit = 3;
 
 struct Link {
   alignas(kCacheLine) std::atomic<uint32_t> closed_by_server;  // L1: the channel is gone
-  std::atomic<uint32_t> unblock_pulse;  // D3: the channel was made with it; set by the server
+  // How the channel was made; set by the server.
+  std::atomic<uint32_t> unblock_pulse;  // D3
+  std::atomic<uint32_t> no_spin;        // who waits sleeps at once
   alignas(kCacheLine) std::array<Slot, kSlotsPerLink> slots;
   Lane lane;
 };

@@ -7,6 +7,7 @@
 #define PARLEY_KERNEL_SIM_HOST_OBJECTS_H_
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -107,17 +108,24 @@ struct OutSlot {
 
 struct HostThread;
 struct UserTimer;
-// What the agent's timer queue holds: a program's timer, or the budget of a sporadic thread (P7).
+// What the agent's timer queue holds: a program's timer, the budget of a sporadic thread (P7), or
+// when to look whether a thread that is kept on one CPU still waits as it did (gather.cc).
 struct AgentTimer : TimerNode {
-  explicit AgentTimer(UserTimer* user) : user(user) {}
-  explicit AgentTimer(HostThread* sporadic) : sporadic(sporadic) {}
+  enum class Of : uint8_t { kUser, kBudget, kParting };
+  explicit AgentTimer(UserTimer* user) : of(Of::kUser), user(user) {}
+  AgentTimer(Of of, HostThread* thread) : of(of), thread(thread) {}
+  const Of of;
   UserTimer* const user = nullptr;
-  HostThread* const sporadic = nullptr;
+  HostThread* const thread = nullptr;
 };
 
 struct HostThread : Thread {
-  HostThread(ThreadId id, const Scheduling& scheduling, std::string name)
-      : Thread(id, scheduling.priority), scheduling(scheduling), name(std::move(name)) {}
+  HostThread(ThreadId id, const Scheduling& scheduling, std::string name, const SpinBounds& spin)
+      : Thread(id, scheduling.priority),
+        scheduling(scheduling),
+        name(std::move(name)),
+        receive_spin(spin),
+        send_spin(spin) {}
 
   Scheduling scheduling;
   const std::string name;
@@ -144,8 +152,17 @@ struct HostThread : Thread {
   Spinner receive_spin, send_spin;
   int client_cpu = -1;  // where the sender of the message received last ran, by its own word
 
+  // Where it waits for a peer (gather.cc).
+  std::atomic<uint64_t> waits{0};  // so far
+  uint64_t waits_seen = 0;         // when the agent looked last
+  int short_sleeps = 0;            // in a row
+  int yields = 0;                  // while it is kept on one CPU: waits that ended without a sleep
+  int gathered_on = -1;            // the CPU on which it is kept
+  cpu_set_t allowed;               // while it is: where it may run else
+  AgentTimer parting{AgentTimer::Of::kParting, this};
+
   // SPORADIC: since when its budget counts, and the CPU time it had used by then.
-  AgentTimer budget{this};
+  AgentTimer budget{AgentTimer::Of::kBudget, this};
   int64_t active_ns = 0, cpu_ns = 0;
   bool exhausted = false;  // it runs at its low priority
 
@@ -254,7 +271,7 @@ struct ServedLink {
   SharedMapping memory;
   std::shared_ptr<ServedLends> lends;  // of the connection
   bool detached = false;
-  uint32_t held = 0;  // entries queued, requests unanswered
+  uint32_t held = 0;  // entries queued, copies under way
   std::array<std::unique_ptr<Inbound>, kSlotsPerLink> inbound;
   std::unique_ptr<std::array<LanePulse, kMaxQueuedPulsesPerConnection>> lane;  // once it is used
   Link& link() const { return *memory.As<Link>(); }
@@ -282,6 +299,8 @@ struct HostChannel : Channel {
   PulseTable pulses;                                     // the kernel's and timers'
   Inbound* watched = nullptr;                            // its client need not ring
   int receivers = 0;                                     // threads that wait in Receive
+  uint32_t last_answered = ~0u;                          // Inbound::handle_slot
+  bool paired = false;                                   // one client alone keeps it busy
   bool destroyed = false;
 };
 

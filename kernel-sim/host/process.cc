@@ -46,6 +46,9 @@ int64_t Process::ToMonotonic(int64_t deadline_ns) const {
 void Process::ShowState(HostThread& thread, ThreadState state, uint32_t blocked_on) {
   if (thread.entry == nullptr) return;
   // Relaxed: readers of a thread page take it for a hint.
+  if (state == ThreadState::kRunning) {
+    return thread.entry->state.store(static_cast<uint8_t>(state), std::memory_order_relaxed);
+  }
   if (thread.entry->state.load(std::memory_order_relaxed) ==
       static_cast<uint8_t>(ThreadState::kRunning)) {
     thread.entry->since.store(Ticks(), std::memory_order_relaxed);

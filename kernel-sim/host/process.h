@@ -151,7 +151,11 @@ class Process final : public Kernel {
                      int64_t deadline_ns) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // lets go of it
   void Grant(HostThread& thread, absl::Status status);
   void Nudge(HostThread& thread);
-  bool TakeCancel(HostThread& thread) { return thread.cancel_pending.exchange(false); }
+  // Relaxed: whoever cancels nudges afterwards.
+  static bool TakeCancel(HostThread& thread) {
+    return thread.cancel_pending.load(std::memory_order_relaxed) &&
+           thread.cancel_pending.exchange(false);
+  }
 
   // -- Threads (calls_thread.cc)
   HostThread* MakeThread(const Scheduling& scheduling, std::string name);
@@ -228,6 +232,7 @@ class Process final : public Kernel {
   static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
   static absl::Status Submit(Sending& send);
   absl::Status AwaitReply(Sending& send);
+  void WaitAwake(Sending& send);
   absl::Status LookForDeadlock(Sending& send);
   absl::Status LeaveSend(Sending& send, Error before_receive, Error after_receive);
   static absl::Status TakeAnswer(const Sending& send, SendResult& result);
@@ -267,6 +272,7 @@ class Process final : public Kernel {
   void LookAtLane(ServedLink& link, Arrivals& arrived);
   void Unqueue(Inbound& inbound);
   void Match(HostChannel& channel);
+  void HandOver(HostThread& server);
   bool TakeFront(HostThread& server, HostChannel& channel);
   bool TakeMessage(HostThread& server, HostChannel& channel, Inbound& inbound);
   bool TakePulse(HostThread& server, HostChannel& channel, Pulse& pulse);
@@ -307,6 +313,15 @@ class Process final : public Kernel {
   void ReleaseIfUnused(ServedLink& link);
   void DestroyChannel(HostChannel& channel);
   void ForgetChannelIfUnused(HostChannel& channel);
+
+  // -- gather.cc
+  static void AfterSleep(HostThread& thread, int64_t slept_ns);
+  static bool WantsToGather(const HostThread& thread, int cpu);
+  static bool IsPaired(HostChannel& channel, const Inbound& answered);
+  static bool HasYieldedEnough(HostThread& thread);
+  void Gather(HostThread& thread, int cpu);
+  void Part(HostThread& thread);
+  void OnParting(HostThread& thread);
 
   // -- sporadic.cc
   void BeginBudget(HostThread& thread);

@@ -48,6 +48,14 @@ void Process::Drain(HostChannel& channel) {
     std::sort(arrived.begin(), arrived.end(),
               [](const Arrival& a, const Arrival& b) { return a.sent_at < b.sent_at; });
   }
+  if (arrived.size() == 1 && arrived[0].inbound != nullptr && channel.queued() == 0) {
+    // The usual case: it need not be queued to be received.
+    if (ReceiverEntry* receiver = channel.FrontReceiver()) {
+      auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
+      if (TakeMessage(server, channel, *arrived[0].inbound)) HandOver(server);
+      return ApplyChanges();
+    }
+  }
   for (const Arrival& arrival : arrived) {
     if (arrival.inbound == nullptr) {
       ++arrival.pulse->link->held;
@@ -121,9 +129,14 @@ void Process::Match(HostChannel& channel) {
   while (ReceiverEntry* receiver = channel.FrontReceiver()) {
     auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
     if (!TakeFront(server, channel)) return;
-    inheritance_.RemoveReceiver(server);
-    if (&server != t_current_) Nudge(server);
+    HandOver(server);
   }
+}
+
+// It has something, and waits no longer.
+void Process::HandOver(HostThread& server) {
+  inheritance_.RemoveReceiver(server);
+  if (&server != t_current_) Nudge(server);
 }
 
 // -- (3)
@@ -142,8 +155,9 @@ bool Process::TakeFront(HostThread& server, HostChannel& channel) {
 bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inbound) {
   Slot& slot = inbound.slot();
   bool wake = false;
+  const bool queued = inbound.entry().queued();
   if (!Take(slot, inbound.sequence, wake)) {
-    Unqueue(inbound);  // taken back; if another was sent, its ring is to come
+    if (queued) Unqueue(inbound);  // taken back; if another was sent, its ring is to come
     if (wake) WakeClient(slot);
     return false;
   }
@@ -157,7 +171,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
       inbound.request_bytes <= kMaxMessageBytes && inbound.reply_room <= kMaxMessageBytes &&
       inbound.reference_count <= kMaxRegionReferences;
   if (!sane) {
-    Unqueue(inbound);
+    if (queued) Unqueue(inbound);
     slot.error = 0;
     slot.kernel_error = static_cast<uint8_t>(Error::kInvalidArgument);
     if (Answer(slot, inbound.sequence, Outcome::kFailed, false).wake) WakeClient(slot);
@@ -167,6 +181,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inbound.serial = uint64_t{Raw(birth_.process)} << 40 | ++last_serial_;
   inbound.gone = inbound.unblock_requested = inbound.answering = false;
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
+  if (queued) --inbound.link.held;
   server.delivered = &inbound;
   ++numbers().messages_received;
   return true;
@@ -347,8 +362,8 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   inheritance_.AddReceiver(server, channel);
   server.receiving = &channel;
   ++channel.receivers;
-  ShowState(server, ThreadState::kReceive, Raw(channel.id));
-  bool may_spin = true;
+  bool may_spin = channel.options.spin;
+  server.waits.store(server.waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   absl::Status result;
   for (;;) {
     if (server.delivered != nullptr || server.pulse.has_value()) break;
@@ -364,15 +379,23 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     if (!result.ok()) break;
     server.wake.store(0);
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
-    if (std::exchange(may_spin, false) && first && server.client_cpu != sched_getcpu()) {
+    const int cpu = sched_getcpu();
+    if (std::exchange(may_spin, false) && first) {
       const View view(server, channel);
+      auto done = [&] { return view.HasNews(); };
       lock_.Unlock();
-      server.receive_spin.Spin([&] { return view.HasNews(); });
+      const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
+      if (server.client_cpu != cpu) server.receive_spin.Spin(done);
       lock_.Lock();
+      if (yielded && HasYieldedEnough(server)) Part(server);
     } else if (CloseDoors(channel)) {
+      ShowState(server, ThreadState::kReceive, Raw(channel.id));
+      if (channel.paired && WantsToGather(server, cpu)) Gather(server, cpu);
       const View view(server, channel);
       lock_.Unlock();
+      const int64_t asleep = MonotonicNs();
       view.Sleep(until);
+      AfterSleep(server, MonotonicNs() - asleep);
       lock_.Lock();
       OpenDoors(channel);
     } else {

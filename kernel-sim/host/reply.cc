@@ -75,6 +75,7 @@ Slot* Process::EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome) {
                      (channel->watched == nullptr || channel->watched == &inbound);
   if (watch) channel->watched = &inbound;
   slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
+  slot.server_paired = channel != nullptr && IsPaired(*channel, inbound) ? 1 : 0;
   const AnswerResult answered = Answer(slot, inbound.sequence, how, watch);
   if (answered.client_left) outcome = Refuse(Error::kMessageGone);
   bool wake = answered.wake;

@@ -102,7 +102,6 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
                                 !Inheritance::OwnedBy(thread).empty();
         thread.out = send.out;
         thread.sending = true;
-        ShowState(thread, ThreadState::kSend, connection->number);
         ++numbers().messages_sent;
         if (start_.response_limit_ns != kNever) send.begun_ns = MonotonicNs();
         return absl::OkStatus();
@@ -151,12 +150,7 @@ absl::Status Process::AwaitReply(Sending& send) {
   Slot& slot = send.slot();
   HostThread& thread = send.thread;
   send.until = ToMonotonic(send.arguments.deadline_ns);
-  // Where the peer ran last, by its own word: one that shares this CPU runs only if this one
-  // sleeps.
-  if (slot.server_cpu != static_cast<uint16_t>(sched_getcpu())) {
-    thread.send_spin.Spin(
-        [&] { return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence); });
-  }
+  WaitAwake(send);
   for (;;) {
     const uint32_t answer = slot.answer.load();
     if (IsAnswer(answer, send.sequence)) {
@@ -186,8 +180,35 @@ absl::Status Process::AwaitReply(Sending& send) {
       if (absl::Status safe = LookForDeadlock(send); !safe.ok()) return safe;
     }
     if (const uint32_t expected = PrepareSleep(slot, send.sequence)) {
+      const int64_t asleep = MonotonicNs();
       FutexWait(slot.answer, expected, std::min(send.until, send.next_check), Sharing::kShared);
+      AfterSleep(thread, MonotonicNs() - asleep);
     }
+  }
+}
+
+// As long as that pays. Where the server ran last is its own word, and a hint.
+void Process::WaitAwake(Sending& send) {
+  Slot& slot = send.slot();
+  HostThread& thread = send.thread;
+  thread.waits.store(thread.waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  auto done = [&] {
+    return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence);
+  };
+  const int cpu = sched_getcpu();
+  const int server_cpu = slot.server_cpu;
+  if (send.out.link->link().no_spin.load(std::memory_order_relaxed) == 0) {
+    if (server_cpu != cpu) {
+      if (thread.send_spin.Spin(done)) return;
+    } else if (thread.send_spin.Yield(done)) {
+      if (!HasYieldedEnough(thread)) return;
+      Locked locked(lock_);
+      return Part(thread);
+    }
+  }
+  if (slot.server_paired != 0 && WantsToGather(thread, server_cpu)) {
+    Locked locked(lock_);
+    Gather(thread, server_cpu);
   }
 }
 

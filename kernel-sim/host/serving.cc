@@ -84,6 +84,7 @@ void Process::AddServedLink(std::unique_ptr<ServedLink> record) {
   ServedLink& link = *record;
   HostChannel& channel = *link.channel;
   link.link().unblock_pulse.store(channel.options.unblock_pulse ? 1 : 0);
+  link.link().no_spin.store(channel.options.spin ? 0 : 1);
   if (link.event == 0) {
     for (uint32_t i = 0; i < kSlotsPerLink; ++i) {
       if (free_inbound_.empty()) {

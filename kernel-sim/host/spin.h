@@ -1,15 +1,20 @@
 // Waiting without sleeping, for as long as experience says that it pays.
 //
-// The bound of a spin is learned: it grows while what was waited for comes in time, and shrinks to
-// nothing while it does not; now and then it is tried again. So a thread that talks to a busy peer
-// on another CPU never sleeps, and one that idles spins no more.
+// A sleep and its wake cost some microseconds, so as long a wait is worth a try every time. Beyond
+// that the bound is learned: it grows while what was waited for comes in time, and shrinks while it
+// does not. So a thread that talks to a busy peer never sleeps, and one that idles burns no more
+// than a sleep would have cost it.
+//
+// Who waits for a peer on another CPU looks again and again; who shares a CPU with it lets it run.
 #ifndef PARLEY_KERNEL_SIM_HOST_SPIN_H_
 #define PARLEY_KERNEL_SIM_HOST_SPIN_H_
 
-#include <time.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "kernel-sim/host/futex.h"
 
 namespace parley::host {
 
@@ -21,40 +26,56 @@ inline void RelaxCpu() {
 #endif
 }
 
+// How long a wait without sleep is at least tried, and at most.
+struct SpinBounds {
+  int64_t least_ns = 2'000;
+  int64_t most_ns = 50'000;
+};
+inline constexpr SpinBounds kLowLatency = {100'000, 2'000'000};
+
 class Spinner {
  public:
-  static constexpr int64_t kMaxNs = 50'000;
-  static constexpr int64_t kMinNs = 1'000;
-  static constexpr uint32_t kRetry = 64;  // of so many waits without a spin, one spins
+  explicit Spinner(const SpinBounds& bounds) : bounds_(bounds), budget_ns_(bounds.most_ns) {}
 
   // Looks at done() until it holds or the time is up; returns whether it held.
   template <typename Done>
   bool Spin(Done done) {
-    if (budget_ns_ < kMinNs && ++skipped_ % kRetry != 0) return done();
-    const int64_t until = NowNs() + std::max(budget_ns_, kMinNs);
-    for (;;) {
-      for (int i = 0; i < 64; ++i) {
-        if (done()) {
-          budget_ns_ = std::min(kMaxNs, std::max(budget_ns_, kMinNs) * 2);
-          return true;
-        }
+    return Wait(done, [&] {
+      for (int i = 0; i < kLooks; ++i) {
+        if (done()) return true;
         RelaxCpu();
       }
-      if (NowNs() >= until) break;
-    }
-    budget_ns_ /= 2;
-    return false;
+      return false;
+    });
+  }
+  // The same, with others running on this CPU meanwhile.
+  template <typename Done>
+  bool Yield(Done done) {
+    return Wait(done, [&] {
+      sched_yield();
+      return done();
+    });
   }
 
  private:
-  static int64_t NowNs() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+  static constexpr int kLooks = 64;  // before a look at the clock
+
+  template <typename Done, typename Look>
+  bool Wait(Done done, Look look) {
+    if (done() || look()) return true;  // the usual case needs no clock
+    const int64_t until = MonotonicNs() + budget_ns_;
+    do {
+      if (look()) {
+        budget_ns_ = std::min(bounds_.most_ns, budget_ns_ * 2);
+        return true;
+      }
+    } while (MonotonicNs() < until);
+    budget_ns_ = std::max(bounds_.least_ns, budget_ns_ / 2);
+    return false;
   }
 
-  int64_t budget_ns_ = kMaxNs;
-  uint32_t skipped_ = 0;
+  const SpinBounds bounds_;
+  int64_t budget_ns_;
 };
 
 }  // namespace parley::host

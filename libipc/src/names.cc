@@ -50,6 +50,7 @@ parley::ChannelOptions ToKernel(absl::string_view label, const ChannelOptions& o
   result.fixed_priority = options.fixed_priority;
   result.unblock_pulse = options.unblock_pulse;
   result.disconnect_pulse = options.disconnect_pulse;
+  result.spin = options.spin;
   return result;
 }
 

@@ -20,12 +20,13 @@ constexpr char kName[] = "/echo";
 // What a row measures.
 struct Job {
   Setup setup;
-  bool by_region;  // the request is written into a region, of which the message carries a reference
+  bool by_region = false;  // the request is written into a region that the message refers to
+  bool spin = true;        // ChannelOptions
 };
 
 void Serve(ipc::Process& self, const Job& job) {
   RunOn(ServerCpus(job.setup.placement));
-  const ipc::Channel channel = self.Attach(kName).value();
+  const ipc::Channel channel = self.Attach(kName, {.spin = job.spin}).value();
   std::vector<std::byte> request(job.by_region ? 0 : job.setup.bytes);
   for (;;) {
     auto received = channel.Receive(absl::MakeSpan(request));
@@ -147,13 +148,19 @@ absl::StatusOr<std::vector<double>> MeasureHost(const Job& job) {
 
 PeerKind Host() {
   return {.name = "host", .fan_in = true, .fan_ins = {1, 32, 1'000}, .measure = [](const Setup& setup) {
-            return MeasureHost({setup, /*by_region=*/false});
+            return MeasureHost({.setup = setup});
           }};
 }
 
 PeerKind HostRegion() {
   return {.name = "host", .sizes = {kMi}, .suffix = "-region", .measure = [](const Setup& setup) {
-            return MeasureHost({setup, /*by_region=*/true});
+            return MeasureHost({.setup = setup, .by_region = true});
+          }};
+}
+
+PeerKind HostSpinOff() {
+  return {.name = "host", .sizes = {64}, .suffix = "-spin-off", .measure = [](const Setup& setup) {
+            return MeasureHost({.setup = setup, .spin = false});
           }};
 }
 

@@ -67,7 +67,7 @@ std::vector<Plan> AllRows() {
     rows.push_back({kind.name + suffix, kind, setup});
   };
   for (const PeerKind& kind : {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(),
-                               ProcessVmReadv(), SharedMemory(), Host(), HostRegion(), ZeroMq(), Nng(), IceoryxBusy(),
+                               ProcessVmReadv(), SharedMemory(), Host(), HostSpinOff(), HostRegion(), ZeroMq(), Nng(), IceoryxBusy(),
                                IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {

@@ -85,6 +85,7 @@ PeerKind SdBus();
 // Parley on the host kernel: requests inline, by region, and without spinning.
 PeerKind Host();
 PeerKind HostRegion();
+PeerKind HostSpinOff();
 
 }  // namespace parley_bench
 
