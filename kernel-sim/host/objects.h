@@ -248,7 +248,7 @@ struct ServedLink {
   SharedMapping memory;
   std::shared_ptr<ServedLends> lends;  // of the connection
   bool detached = false;
-  uint32_t held = 0;  // entries queued, requests unanswered
+  uint32_t held = 0;  // entries queued, and who looks at it for now
   std::array<std::unique_ptr<Inbound>, kSlotsPerLink> inbound;
   std::unique_ptr<std::array<LanePulse, kMaxQueuedPulsesPerConnection>> lane;  // once it is used
   Link& link() const { return *memory.As<Link>(); }

@@ -177,6 +177,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inbound.serial = uint64_t{Raw(birth_.process)} << 40 | ++last_serial_;
   inbound.gone = inbound.unblock_requested = inbound.answering = false;
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
+  --inbound.link.held;  // queued no more; its serial holds the link
   server.delivered = &inbound;
   ++numbers().messages_received;
   return true;
@@ -240,13 +241,16 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     // (4) Its bytes are the server's to read until it answers, which nobody can before this
     // returns.
     const auto copied = ReadRequest(*inbound, 0, buffer);
-    if (copied.ok()) return absl::OkStatus();
-    if (result.info.request_bytes <= kInlineBytes) {  // it was there: the buffer is not
+    const bool in_slot = result.info.request_bytes <= kInlineBytes;
+    // The memory of a client that has left meanwhile may hold something else.
+    const bool left = !in_slot && PhaseOf(inbound->slot().state.load()) != Phase::kTaken;
+    if (copied.ok() && !left) return absl::OkStatus();
+    if (in_slot) {  // it was there: the buffer is not
       FailMessage(result.message, Error::kNotReplied);
       return copied.status();
     }
     // What the client offered is not there: its error, and the server goes on to the next.
-    FailMessage(result.message, ErrorOf(copied.status()));
+    FailMessage(result.message, copied.ok() ? Error::kNotReplied : ErrorOf(copied.status()));
   }
 }
 
@@ -372,9 +376,15 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
     if (std::exchange(may_spin, false) && first && server.client_cpu != sched_getcpu()) {
       const View view(server, channel);
+      ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
+      if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
       lock_.Unlock();
       server.receive_spin.Spin([&] { return view.HasNews(); });
       lock_.Lock();
+      if (looked_at != nullptr) {
+        --looked_at->held;
+        ReleaseIfUnused(*looked_at);
+      }
     } else if (CloseDoors(channel)) {
       const View view(server, channel);
       lock_.Unlock();

@@ -64,6 +64,7 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
   ServedLink& link = inbound.link;
   HostChannel* channel = link.channel;
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
+  ++link.held;  // a last pulse of its client may be received on the way
   inbound.serial = 0;
   inbound.EndLeases();
   inbound.leased.clear();
@@ -82,6 +83,7 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
     ApplyChanges();
     if (channel != nullptr && !channel->destroyed) Drain(*channel);
   }
+  --link.held;
   ReleaseIfUnused(link);
   return wake ? &slot : nullptr;
 }
@@ -186,10 +188,12 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
   absl::StatusOr<uint64_t> moved = move(*inbound);
   Locked locked(lock_);
   if (moved.ok()) numbers().bytes_copied += *moved;
-  const bool gone = inbound->gone || inbound->serial != message.serial;
+  // Bytes of a client that has left, or was answered, may be of something else by now.
+  const bool gone = inbound->gone || inbound->serial != message.serial ||
+                    PhaseOf(inbound->slot().state.load()) != Phase::kTaken;
   --inbound->link.held;
   ReleaseIfUnused(inbound->link);
-  if (!moved.ok() && gone) return Refuse(Error::kMessageGone);
+  if (gone) return Refuse(Error::kMessageGone);
   return moved;
 }
 
