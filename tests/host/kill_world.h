@@ -31,12 +31,13 @@ struct Wakes {
     }
   }
   int64_t worst_us() const { return worst_ns / 1000; }
-  // 9 of 10 took less than this, in us.
-  int64_t Typical() const {
+  // This part of them took less, in us.
+  int64_t WithinUs(double part) const {
     uint64_t seen = 0;
     for (size_t width = 0; width < of_width.size(); ++width) {
       seen += of_width[width];
-      if (seen * 10 >= count * 9) return int64_t{1} << width;
+      if (static_cast<double>(seen) >= static_cast<double>(count) * part)
+        return int64_t{1} << width;
     }
     return 0;
   }
@@ -59,7 +60,8 @@ enum class Wish : uint8_t {
   kLease,   // the server touches each region that came along
   kRedeem,  // a token of the client's follows: the server maps and reads what it names
   kGrant,   // the reply is a token of a region of the server's
-  kCount,   // the reply is how many clients the server knows of, as 8 bytes
+  kCount,   // the reply is how many other clients the server knows of, as 8 bytes; who was deferred
+            // is let go
 };
 
 // Servers at /steady (one thread) and /pool (two), and two clients of them that judge.
@@ -67,8 +69,9 @@ std::vector<::tests::Actor> Survivors(Battlefield& field);
 // The programs "server", "client", "holder" and "mayfly", each with the arguments lane, path, seed.
 std::vector<::tests::Actor> Victims(Battlefield& field);
 
-// Whether the server comes to know of just so many client processes, besides the caller.
-bool SettlesTo(ipc::Process& self, const char* server, uint64_t clients);
+// Whether the server comes to know of just so many client processes, besides the caller. Who has
+// closed its last connection counts no more, so the caller keeps its own.
+bool SettlesTo(ipc::Process& self, const ipc::Connection& to, uint64_t clients);
 
 }  // namespace parley::host::tests
 

@@ -71,9 +71,9 @@ inline std::string Difference(const Leftovers& before, const Leftovers& after) {
     if (was == before.end()) {
       absl::StrAppend(&text, "process ", process, " is left; ");
     } else if (was->second != holding) {
-      absl::StrAppend(&text, "process ", process, " has ", holding.descriptors, " descriptors, had ",
-                      was->second.descriptors, ", and ", holding.mappings, " mappings, had ",
-                      was->second.mappings, "; ");
+      absl::StrAppend(&text, "process ", process, " has ", holding.descriptors,
+                      " descriptors, had ", was->second.descriptors, ", and ", holding.mappings,
+                      " mappings, had ", was->second.mappings, "; ");
     }
   }
   for (const auto& [process, holding] : before) {
@@ -89,18 +89,19 @@ inline std::string ListensOn(pid_t process) {
   if (readlink(absl::StrCat("/proc/", process, "/fd/3").c_str(), socket, sizeof(socket) - 1) < 0) {
     return "";
   }
-  const std::string_view inode = std::string_view(socket).substr(std::string_view("socket:[").size());
+  std::string inode = std::string(socket).substr(std::string_view("socket:[").size());
+  inode.pop_back();  // ]
   std::ifstream sockets("/proc/net/unix");
   for (std::string line; std::getline(sockets, line);) {
     const size_t name = line.find('@');
     if (name == std::string::npos) continue;
-    if (absl::StrContains(line, absl::StrCat(" ", inode.substr(0, inode.size() - 1), " "))) {
+    if (absl::StrContains(line, absl::StrCat(" ", inode, " "))) {
       return line.substr(name);
     }
   }
   return "";
 }
-inline bool IsListenedTo(std::string_view address) {
+inline bool IsListenedTo(const std::string& address) {
   std::ifstream sockets("/proc/net/unix");
   for (std::string line; std::getline(sockets, line);) {
     if (absl::StrContains(line, address)) return true;
