@@ -276,6 +276,7 @@ struct HostChannel : Channel {
   PulseTable pulses;                                     // the kernel's and timers'
   Inbound* watched = nullptr;                            // its client need not ring
   int receivers = 0;                                     // threads that wait in Receive
+  int served_level = kMaxPriority;                       // as its bells show it (P4)
   bool destroyed = false;
 };
 

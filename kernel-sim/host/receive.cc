@@ -34,6 +34,12 @@ uint8_t ClampPriority(uint32_t claimed, int ceiling) {
 // -- (1)
 
 void Process::Drain(HostChannel& channel) {
+  Gather(channel);
+  ApplyChanges();
+}
+
+void Process::Gather(HostChannel& channel) {
+  const bool nested = std::exchange(gathering_, true);
   Arrivals arrived;
   if (channel.watched != nullptr) LookAt(*channel.watched, arrived);
   for (const auto& bell : channel.bells) {
@@ -58,7 +64,7 @@ void Process::Drain(HostChannel& channel) {
     }
   }
   if (channel.FrontReceiver() != nullptr && channel.queued() > 0) Match(channel);
-  ApplyChanges();
+  gathering_ = nested;
 }
 
 // What a client has done to its slot since the last look.

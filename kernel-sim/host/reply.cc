@@ -1,9 +1,8 @@
 // Kernel calls: reply, and what else a server does with a message it holds.
 //
 // A reply is in the slot before the state says so. The server's level is lowered after that, and
-// after the client was woken: below the client's level, somebody else may keep it from doing so.
-// Whoever rang meanwhile, below the old level and above the new one, did not knock; so the bell is
-// looked at afterwards (P4).
+// after the client was woken: below the client's level, somebody else may keep it from doing so
+// (P4; process.cc).
 #include <sched.h>
 
 #include <algorithm>
@@ -81,7 +80,6 @@ Slot* Process::EndAnswer(Inbound& inbound, Phase phase, absl::Status& outcome) {
     // P4: once it runs at less, others may run instead of it; its client must not wait for them.
     if (std::exchange(wake, false)) WakeClient(slot);
     ApplyChanges();
-    if (channel != nullptr && !channel->destroyed) Drain(*channel);
   }
   --link.held;
   ReleaseIfUnused(link);

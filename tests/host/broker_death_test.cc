@@ -33,7 +33,7 @@ struct Facts {
 };
 
 int Echo(ipc::Process& self) {
-  ipc::Channel channel = self.Attach(self.arguments().at(0)).value();
+  ipc::Channel channel = self.Attach("/echo").value();
   for (;;) {
     ipc::Received received = channel.Receive().value();
     ipc::Message* message = received.message();
@@ -124,7 +124,7 @@ void Run(uint64_t seed) {
       return [&facts, main](ipc::Process& self) { return main(self, *facts); };
     };
     const parley::RunReport report = ::tests::RunAny(
-        {{.name = "echo", .main = Echo, .arguments = {"/echo"}},
+        {{.name = "echo", .main = Echo},
          {.name = "mortal", .main = with(KeepBlocked)},
          {.name = "blocked", .main = with(BlockOnTheMortal)},
          {.name = "first caller", .main = with(Call)},
