@@ -9,21 +9,27 @@
 
 #include <bit>
 
+#include "kernel-sim/host/futex.h"
 #include "kernel-sim/host/layout.h"
 
 namespace parley::host {
 
-// Sets the bit. Returns how the server wants to be woken; whoever gets kSleeping or kPolling is the
-// only one, and wakes. REQUIRES: bit < kBellBits.
+// Sets the bit. Returns how the server wants to be woken: by OpenDoor, or by its knocker. REQUIRES:
+// bit < kBellBits.
 inline Door Ring(Bell& bell, uint32_t bit) {
   bell.words[bit / 64].fetch_or(uint64_t{1} << bit % 64);
   bell.summary.fetch_or(uint64_t{1} << bit / 64);
-  if (bell.door.load() == static_cast<uint32_t>(Door::kAwake)) return Door::kAwake;
-  const uint32_t door = bell.door.exchange(static_cast<uint32_t>(Door::kAwake));
+  const uint32_t door = bell.door.load();
   // The word is any client's of this user to write: what is no Door counts as asleep.
   return door == static_cast<uint32_t>(Door::kAwake)     ? Door::kAwake
          : door == static_cast<uint32_t>(Door::kPolling) ? Door::kPolling
                                                          : Door::kSleeping;
+}
+
+// Wakes one who sleeps on the door. That it stands open, and the wake, are one step of Linux's: a
+// client that is killed or preempted on its way leaves nobody asleep behind an open door.
+inline void OpenDoor(Bell& bell) {
+  FutexSetAndWake(bell.door, static_cast<uint32_t>(Door::kAwake), Sharing::kShared);
 }
 
 // Calls visit(bit) for each bit that is set, and clears it. Bounded: a bit is visited once, however

@@ -108,7 +108,11 @@ absl::StatusOr<Mapping> Process::RegionRedeem(const Token& token) {
         ++known->second->handles;
         return MappingOf(region_handles_.Add(known->second), *known->second);
       }
-      if (asked) return Refuse(Error::kLeaseEnded);  // it ended meanwhile
+      if (asked) {         // it ended meanwhile, perhaps before it was held here
+        EndedRegions own;  // none: it is not
+        if (known != redeemed_.end()) EndHeldIfUnused(*known->second, own);
+        return Refuse(Error::kLeaseEnded);
+      }
       ++redeeming_;
     }
     auto answer = Ask(Redeem{token});

@@ -17,7 +17,7 @@ void Process::Knock(const UniqueFd& knocker) {
 void Process::RingOut(const OutBell& out, uint32_t bit, int level) {
   Bell& bell = out.bell();
   const Door door = Ring(bell, bit);
-  if (door == Door::kSleeping) FutexWake(bell.door, 1, Sharing::kShared);
+  if (door == Door::kSleeping) OpenDoor(bell);
   if (door == Door::kPolling || static_cast<uint32_t>(level) > bell.served_level.load()) {
     Knock(out.knocker);
   }
@@ -82,8 +82,11 @@ void Process::KillConnection(OutConnection& connection, bool revoked) {
   for (const auto& link : connection.links) {
     for (uint32_t i = 0; i < kSlotsPerLink; ++i) {
       if (!link->uses[i].claimed) continue;
+      // Whether it sleeps or not: a server that dies between its answer and the wake has taken the
+      // word that its client sleeps along.
       Slot& slot = link->link().slots[i];
-      if ((slot.answer.fetch_or(kServerGone) & kClientSleeps) != 0) WakeClient(slot);
+      slot.answer.fetch_or(kServerGone);
+      WakeClient(slot);
     }
   }
   if (connection.death_channel != nullptr && !connection.closed) {

@@ -41,11 +41,22 @@ inline void FutexWake(std::atomic<uint32_t>& word, int count, Sharing sharing) {
   syscall(SYS_futex, &word, FUTEX_WAKE | static_cast<int>(sharing), count, nullptr, nullptr, 0);
 }
 
-// The Linux id of the calling thread.
-inline uint32_t LinuxThreadId() {
-  static thread_local const auto id = static_cast<uint32_t>(syscall(SYS_gettid));
-  return id;
+// Stores `value` (at most 4095) and wakes one who sleeps on the word, with no instant between.
+inline void FutexSetAndWake(std::atomic<uint32_t>& word, uint32_t value, Sharing sharing) {
+  const uint32_t set = FUTEX_OP(FUTEX_OP_SET, value, FUTEX_OP_CMP_EQ, 0);
+  syscall(SYS_futex, &word, FUTEX_WAKE_OP | static_cast<int>(sharing), 1, /*by the compare:*/ 0,
+          &word, set);
 }
+
+// The Linux id of the calling thread. A process that is forked to run a program forgets what its
+// maker's thread was.
+inline constinit thread_local uint32_t t_linux_thread_id
+    __attribute__((tls_model("initial-exec"))) = 0;
+inline uint32_t LinuxThreadId() {
+  if (t_linux_thread_id == 0) t_linux_thread_id = static_cast<uint32_t>(syscall(SYS_gettid));
+  return t_linux_thread_id;
+}
+inline void ForgetLinuxThreadId() { t_linux_thread_id = 0; }
 
 }  // namespace parley::host
 

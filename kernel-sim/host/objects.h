@@ -109,7 +109,7 @@ struct OutSlot {
 struct HostThread;
 struct UserTimer;
 // What the agent's timer queue holds: a program's timer, the budget of a sporadic thread (P7), or
-// when to look whether a thread that is kept on one CPU still waits as it did (gather.cc).
+// when to look whether a thread that is kept on one CPU still waits as it did (pairing.cc).
 struct AgentTimer : TimerNode {
   enum class Of : uint8_t { kUser, kBudget, kParting };
   explicit AgentTimer(UserTimer* user) : of(Of::kUser), user(user) {}
@@ -152,12 +152,12 @@ struct HostThread : Thread {
   Spinner receive_spin, send_spin;
   int client_cpu = -1;  // where the sender of the message received last ran, by its own word
 
-  // Where it waits for a peer (gather.cc).
+  // Where it waits for a peer (pairing.cc).
   std::atomic<uint64_t> waits{0};  // so far
   uint64_t waits_seen = 0;         // when the agent looked last
   int short_sleeps = 0;            // in a row
   int yields = 0;                  // while it is kept on one CPU: waits that ended without a sleep
-  int gathered_on = -1;            // the CPU on which it is kept
+  int paired_on = -1;            // the CPU on which it is kept
   cpu_set_t allowed;               // while it is: where it may run else
   AgentTimer parting{AgentTimer::Of::kParting, this};
 
@@ -271,7 +271,7 @@ struct ServedLink {
   SharedMapping memory;
   std::shared_ptr<ServedLends> lends;  // of the connection
   bool detached = false;
-  uint32_t held = 0;  // entries queued, copies under way
+  uint32_t held = 0;  // entries queued, and who looks at it for now
   std::array<std::unique_ptr<Inbound>, kSlotsPerLink> inbound;
   std::unique_ptr<std::array<LanePulse, kMaxQueuedPulsesPerConnection>> lane;  // once it is used
   Link& link() const { return *memory.As<Link>(); }
@@ -301,6 +301,7 @@ struct HostChannel : Channel {
   int receivers = 0;                                     // threads that wait in Receive
   uint32_t last_answered = ~0u;                          // Inbound::handle_slot
   bool paired = false;                                   // one client alone keeps it busy
+  int served_level = kMaxPriority;                       // as its bells show it (P4)
   bool destroyed = false;
 };
 

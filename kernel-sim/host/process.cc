@@ -109,36 +109,63 @@ void Process::Nudge(HostThread& thread) {
 
 // -- Priorities
 
+// P4: what clients compare themselves with (UpdateServedLevel) and what Linux knows change in an
+// order that leaves no client behind. Raised: (1) Linux first, so that nobody trusts in a level
+// that a thread does not run at yet. Lowered: (2) the level is shown, (3) the bells are looked at,
+// since whoever rang before (2) did not knock, and only then (4) is Linux told; once it is,
+// somebody else may have the CPU for as long as he likes.
 void Process::ApplyChanges() {
-  for (size_t i = 0; i < inheritance_.changed().size(); ++i) {
-    Thread* changed = inheritance_.changed()[i];
-    if (changed->id() == ThreadId::kNone) continue;  // an Inbound: its client knows
-    ApplyPriority(static_cast<HostThread&>(*changed));
+  if (gathering_) return;  // whoever gathers does it next
+  // Whoever rings and withdraws without end gets this much attention.
+  for (int looks = 0; looks < 4; ++looks) {
+    absl::InlinedVector<HostChannel*, 4> lowered;
+    for (Thread* changed : inheritance_.changed()) {
+      if (changed->id() == ThreadId::kNone) continue;  // an Inbound: its client knows
+      auto& thread = static_cast<HostThread&>(*changed);
+      if (LinuxPriority(thread.effective()) > thread.linux_priority) TellLinux(thread);  // (1)
+      ShowLevels(thread, lowered);                                                       // (2)
+    }
+    if (lowered.empty()) break;
+    for (HostChannel* channel : lowered) Gather(*channel);  // (3)
+  }
+  for (Thread* changed : inheritance_.changed()) {
+    if (changed->id() != ThreadId::kNone) ApplyPriority(static_cast<HostThread&>(*changed));  // (4)
   }
   inheritance_.ClearChanged();
 }
 
-void Process::ApplyPriority(HostThread& thread) {
-  const int effective = thread.effective();
+void Process::TellLinux(HostThread& thread) {
+  const int linux_priority = LinuxPriority(thread.effective());
+  if (!real_time_ || thread.tid == 0 || linux_priority == thread.linux_priority) return;
+  thread.linux_priority = linux_priority;
+  SetLinuxPriority(static_cast<pid_t>(thread.tid), thread.scheduling.policy, linux_priority);
+}
+
+// Appends the channels that are served at less than before.
+void Process::ShowLevels(HostThread& thread, absl::InlinedVector<HostChannel*, 4>& lowered) {
   if (thread.entry != nullptr) {
-    thread.entry->effective.store(static_cast<uint8_t>(effective), std::memory_order_relaxed);
+    thread.entry->effective.store(static_cast<uint8_t>(thread.effective()),
+                                  std::memory_order_relaxed);
   }
-  if (real_time_ && thread.tid != 0) {
-    const int linux_priority = LinuxPriority(effective);
-    if (linux_priority != thread.linux_priority) {
-      thread.linux_priority = linux_priority;
-      SetLinuxPriority(static_cast<pid_t>(thread.tid), thread.scheduling.policy, linux_priority);
-    }
+  for (Channel* channel : thread.serves()) {
+    auto& served = static_cast<HostChannel&>(*channel);
+    if (UpdateServedLevel(served) && !served.destroyed) lowered.push_back(&served);
   }
-  for (Channel* channel : thread.serves()) UpdateServedLevel(static_cast<HostChannel&>(*channel));
+}
+
+void Process::ApplyPriority(HostThread& thread) {
+  absl::InlinedVector<HostChannel*, 4> lowered;
+  ShowLevels(thread, lowered);
+  TellLinux(thread);
   if (!thread.sending) return;
-  const int level = std::min<int>(effective, thread.out.ceiling);
+  const int level = std::min<int>(thread.effective(), thread.out.ceiling);
   thread.out.slot().priority.store(static_cast<uint16_t>(level));
   thread.out.slot().sent_at.store(Ticks());  // P2: to the tail
   RingOut(*thread.out.link->bell, thread.out.bit(), level);
 }
 
-void Process::UpdateServedLevel(HostChannel& channel) {
+// Whether it is lower than before.
+bool Process::UpdateServedLevel(HostChannel& channel) {
   int level = kMaxPriority;
   if (!channel.fixed_priority()) {
     for (const Thread* server : channel.servers()) level = std::min(level, server->effective());
@@ -147,6 +174,7 @@ void Process::UpdateServedLevel(HostChannel& channel) {
     std::atomic<uint32_t>& shown = bell->bell().served_level;
     if (shown.load() != static_cast<uint32_t>(level)) shown.store(static_cast<uint32_t>(level));
   }
+  return level < std::exchange(channel.served_level, level);
 }
 
 }  // namespace parley::host

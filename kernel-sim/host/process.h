@@ -141,7 +141,9 @@ class Process final : public Kernel {
   // Applies what inheritance has changed: Linux priorities, sends in flight, served levels.
   void ApplyChanges();
   void ApplyPriority(HostThread& thread);
-  void UpdateServedLevel(HostChannel& channel);
+  void TellLinux(HostThread& thread);
+  void ShowLevels(HostThread& thread, absl::InlinedVector<HostChannel*, 4>& lowered);
+  bool UpdateServedLevel(HostChannel& channel);
   int64_t ToMonotonic(int64_t deadline_ns) const;
   void ShowState(HostThread& thread, ThreadState state, uint32_t blocked_on = 0);
 
@@ -268,6 +270,7 @@ class Process final : public Kernel {
   };
   using Arrivals = absl::InlinedVector<Arrival, 8>;
   void Drain(HostChannel& channel);
+  void Gather(HostChannel& channel);  // the same, but for what it changes (ApplyChanges)
   void LookAt(Inbound& inbound, Arrivals& arrived);
   void LookAtLane(ServedLink& link, Arrivals& arrived);
   void Unqueue(Inbound& inbound);
@@ -314,12 +317,12 @@ class Process final : public Kernel {
   void DestroyChannel(HostChannel& channel);
   void ForgetChannelIfUnused(HostChannel& channel);
 
-  // -- gather.cc
+  // -- pairing.cc
   static void AfterSleep(HostThread& thread, int64_t slept_ns);
-  static bool WantsToGather(const HostThread& thread, int cpu);
+  static bool WantsToPair(const HostThread& thread, int cpu);
   static bool IsPaired(HostChannel& channel, const Inbound& answered);
   static bool HasYieldedEnough(HostThread& thread);
-  void Gather(HostThread& thread, int cpu);
+  void Pair(HostThread& thread, int cpu);
   void Part(HostThread& thread);
   void OnParting(HostThread& thread);
 
@@ -371,6 +374,7 @@ class Process final : public Kernel {
 
   PriorityLock lock_;
   Inheritance inheritance_;
+  bool gathering_ = false;
   TimerQueue timers_;
   int64_t timer_armed_for_ = kNever;
   uint32_t last_thread_ = 0;

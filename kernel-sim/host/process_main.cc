@@ -131,6 +131,7 @@ void Process::EndByException(std::exception_ptr thrown) {
 
 void RunProcess(ProcessStart start) {
   const Program& program = *start.program;
+  ForgetLinuxThreadId();
   RescueCopies();
   // Never taken down: threads that have not unwound may still be in it.
   auto* process = new Process(std::move(start));

@@ -34,6 +34,12 @@ uint8_t ClampPriority(uint32_t claimed, int ceiling) {
 // -- (1)
 
 void Process::Drain(HostChannel& channel) {
+  Gather(channel);
+  ApplyChanges();
+}
+
+void Process::Gather(HostChannel& channel) {
+  const bool nested = std::exchange(gathering_, true);
   Arrivals arrived;
   if (channel.watched != nullptr) LookAt(*channel.watched, arrived);
   for (const auto& bell : channel.bells) {
@@ -53,7 +59,7 @@ void Process::Drain(HostChannel& channel) {
     if (ReceiverEntry* receiver = channel.FrontReceiver()) {
       auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
       if (TakeMessage(server, channel, *arrived[0].inbound)) HandOver(server);
-      return ApplyChanges();
+      arrived.clear();
     }
   }
   for (const Arrival& arrival : arrived) {
@@ -66,7 +72,7 @@ void Process::Drain(HostChannel& channel) {
     }
   }
   if (channel.FrontReceiver() != nullptr && channel.queued() > 0) Match(channel);
-  ApplyChanges();
+  gathering_ = nested;
 }
 
 // What a client has done to its slot since the last look.
@@ -245,13 +251,16 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     // (4) Its bytes are the server's to read until it answers, which nobody can before this
     // returns.
     const auto copied = ReadRequest(*inbound, 0, buffer);
-    if (copied.ok()) return absl::OkStatus();
-    if (result.info.request_bytes <= kInlineBytes) {  // it was there: the buffer is not
+    const bool in_slot = result.info.request_bytes <= kInlineBytes;
+    // The memory of a client that has left meanwhile may hold something else.
+    const bool left = !in_slot && !IsWaitedFor(inbound->slot(), inbound->sequence);
+    if (copied.ok() && !left) return absl::OkStatus();
+    if (in_slot) {  // it was there: the buffer is not
       FailMessage(result.message, Error::kNotReplied);
       return copied.status();
     }
     // What the client offered is not there: its error, and the server goes on to the next.
-    FailMessage(result.message, ErrorOf(copied.status()));
+    FailMessage(result.message, copied.ok() ? Error::kNotReplied : ErrorOf(copied.status()));
   }
 }
 
@@ -383,14 +392,20 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     if (std::exchange(may_spin, false) && first) {
       const View view(server, channel);
       auto done = [&] { return view.HasNews(); };
+      ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
+      if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
       lock_.Unlock();
       const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
       if (server.client_cpu != cpu) server.receive_spin.Spin(done);
       lock_.Lock();
       if (yielded && HasYieldedEnough(server)) Part(server);
+      if (looked_at != nullptr) {
+        --looked_at->held;
+        ReleaseIfUnused(*looked_at);
+      }
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
-      if (channel.paired && WantsToGather(server, cpu)) Gather(server, cpu);
+      if (channel.paired && WantsToPair(server, cpu)) Pair(server, cpu);
       const View view(server, channel);
       lock_.Unlock();
       const int64_t asleep = MonotonicNs();

@@ -1,9 +1,8 @@
 // Kernel calls: reply, and what else a server does with a message it holds.
 //
 // A reply is in the slot before the state says so. The server's level is lowered after that, and
-// after the client was woken: below the client's level, somebody else may keep it from doing so.
-// Whoever rang meanwhile, below the old level and above the new one, did not knock; so the bell is
-// looked at afterwards (P4).
+// after the client was woken: below the client's level, somebody else may keep it from doing so
+// (P4; process.cc).
 #include <sched.h>
 
 #include <algorithm>
@@ -66,6 +65,7 @@ Slot* Process::EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome) {
   ServedLink& link = inbound.link;
   HostChannel* channel = link.channel;
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
+  ++link.held;  // a last pulse of its client may be received on the way
   inbound.serial = 0;
   inbound.EndLeases();
   inbound.leased.clear();
@@ -83,8 +83,8 @@ Slot* Process::EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome) {
     // P4: once it runs at less, others may run instead of it; its client must not wait for them.
     if (std::exchange(wake, false)) WakeClient(slot);
     ApplyChanges();
-    if (channel != nullptr && !channel->destroyed) Drain(*channel);
   }
+  --link.held;
   ReleaseIfUnused(link);
   return wake ? &slot : nullptr;
 }
@@ -189,10 +189,12 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
   absl::StatusOr<uint64_t> moved = move(*inbound);
   Locked locked(lock_);
   if (moved.ok()) numbers().bytes_copied += *moved;
-  const bool gone = inbound->gone || inbound->serial != message.serial;
+  // Bytes of a client that has left, or was answered, may be of something else by now.
+  const bool gone = inbound->gone || inbound->serial != message.serial ||
+                    !IsWaitedFor(inbound->slot(), inbound->sequence);
   --inbound->link.held;
   ReleaseIfUnused(inbound->link);
-  if (!moved.ok() && gone) return Refuse(Error::kMessageGone);
+  if (gone) return Refuse(Error::kMessageGone);
   return moved;
 }
 

@@ -206,9 +206,9 @@ void Process::WaitAwake(Sending& send) {
       return Part(thread);
     }
   }
-  if (slot.server_paired != 0 && WantsToGather(thread, server_cpu)) {
+  if (slot.server_paired != 0 && WantsToPair(thread, server_cpu)) {
     Locked locked(lock_);
-    Gather(thread, server_cpu);
+    Pair(thread, server_cpu);
   }
 }
 

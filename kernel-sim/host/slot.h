@@ -84,6 +84,13 @@ inline bool HasNewRequest(uint32_t request, uint32_t last) {
   return SequenceOf(request) != last && AskOf(request) == Ask::kSent;
 }
 
+// Whether the client of a request that was received still waits for its answer.
+inline bool IsWaitedFor(const Slot& slot, uint32_t sequence) {
+  const uint32_t request = slot.request.load();
+  return request == MakeRequest(sequence, Ask::kSent) ||
+         request == MakeRequest(sequence, Ask::kWantsToLeave);
+}
+
 struct AnswerResult {
   bool wake = false;         // the client sleeps on the answer
   bool client_left = false;  // nobody waits for this answer (D3)

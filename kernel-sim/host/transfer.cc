@@ -29,7 +29,9 @@ absl::Status Failure(const FarProcess& far) {
     return MakeError(Error::kNotPermitted,
                      "Linux does not permit to copy between these two processes");
   }
-  return Refuse(Error::kBadAddress);
+  // One that is being killed has lost its memory before its pidfd says that it is dead.
+  const bool dead = errno == ESRCH || !IsAlive(far);
+  return Refuse(dead ? Error::kMessageGone : Error::kBadAddress);
 }
 
 // The far process's parts, from `offset` on, `length` bytes of them.
@@ -99,7 +101,7 @@ absl::StatusOr<uint64_t> Move(const FarProcess& far, const RemoteParts& parts, u
     Skip(own, own_first, static_cast<uint64_t>(run));
     Skip(*remote, remote_first, static_cast<uint64_t>(run));
   }
-  if (!IsAlive(far)) return Refuse(Error::kBadAddress);
+  if (!IsAlive(far)) return Refuse(Error::kMessageGone);
   return length;
 }
 

@@ -39,12 +39,12 @@ bool TryRealTime() {
   return true;
 }
 
+}  // namespace
+
 bool CanRunRealTime() {
   static const bool can = TryRealTime();
   return can;
 }
-
-}  // namespace
 
 bool OnHost() {
   static const bool on_host = HostIsPicked();

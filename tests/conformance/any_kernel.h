@@ -31,6 +31,7 @@ parley::RunReport RunWorld(const std::vector<Actor>& actors, const Needs& needs 
 bool OnSimulationOnly(const char* why);
 // Whether to leave because Linux gives this user no real priorities, or no other users.
 bool LacksRealTime();
+bool CanRunRealTime();  // SCHED_FIFO is permitted
 bool LacksOtherUsers();
 
 // A server at /s that runs `serve` on the one message that it receives.

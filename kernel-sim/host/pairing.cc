@@ -29,12 +29,12 @@ void Process::AfterSleep(HostThread& thread, int64_t slept_ns) {
   thread.short_sleeps = slept_ns < kShortSleepNs ? thread.short_sleeps + 1 : 0;
 }
 
-bool Process::WantsToGather(const HostThread& thread, int cpu) {
-  return thread.short_sleeps >= kShortSleeps && thread.gathered_on != cpu;
+bool Process::WantsToPair(const HostThread& thread, int cpu) {
+  return thread.short_sleeps >= kShortSleeps && thread.paired_on != cpu;
 }
 
 bool Process::HasYieldedEnough(HostThread& thread) {
-  return thread.gathered_on >= 0 && ++thread.yields >= kYields;
+  return thread.paired_on >= 0 && ++thread.yields >= kYields;
 }
 
 // Whether the client of this answer, and of the one before, alone keeps the channel busy.
@@ -45,8 +45,8 @@ bool Process::IsPaired(HostChannel& channel, const Inbound& answered) {
 }
 
 // By the thread itself. The lock is held.
-void Process::Gather(HostThread& thread, int cpu) {
-  if (thread.gathered_on < 0) {
+void Process::Pair(HostThread& thread, int cpu) {
+  if (thread.paired_on < 0) {
     CPU_ZERO(&thread.allowed);
     sched_getaffinity(0, sizeof(thread.allowed), &thread.allowed);
   }
@@ -55,7 +55,7 @@ void Process::Gather(HostThread& thread, int cpu) {
   CPU_ZERO(&one);
   CPU_SET(cpu, &one);
   if (sched_setaffinity(0, sizeof(one), &one) != 0) return;
-  thread.gathered_on = cpu;
+  thread.paired_on = cpu;
   thread.yields = 0;
   thread.waits_seen = thread.waits.load(std::memory_order_relaxed);
   timers_.Arm(thread.parting, Now() + kLookNs);
@@ -64,9 +64,9 @@ void Process::Gather(HostThread& thread, int cpu) {
 
 // The lock is held.
 void Process::Part(HostThread& thread) {
-  if (thread.gathered_on < 0) return;
+  if (thread.paired_on < 0) return;
   sched_setaffinity(static_cast<pid_t>(thread.tid), sizeof(thread.allowed), &thread.allowed);
-  thread.gathered_on = -1;
+  thread.paired_on = -1;
   thread.short_sleeps = 0;
   timers_.Disarm(thread.parting);
 }

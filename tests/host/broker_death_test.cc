@@ -1,0 +1,154 @@
+// kill -9 of the broker under load: what is connected goes on, and loses nothing.
+//
+// A run whose broker has died ends, so these hold its launcher still (SIGSTOP) until the world has
+// shown that it goes on without.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <optional>
+#include <random>
+
+#include "kernel-sim/host/futex.h"
+#include "tests/core/drive.h"
+#include "tests/host/leftovers.h"
+#include "tests/support/shared.h"
+#include "tests/support/world.h"
+
+namespace parley::host::tests {
+namespace {
+
+using ipc::Error;
+using ipc::ErrorOf;
+
+constexpr absl::Duration kPatience = absl::Seconds(10);
+constexpr uint64_t kCallsAfterwards = 2000;
+
+struct Facts {
+  std::atomic<uint64_t> answered = 0;
+  std::atomic<bool> dead = false;  // the broker
+  std::atomic<pid_t> mortal = 0;   // a server that is killed after it
+  std::atomic<int64_t> killed_ns = 0, woke_ns = 0;
+};
+
+int Echo(ipc::Process& self) {
+  ipc::Channel channel = self.Attach("/echo").value();
+  for (;;) {
+    ipc::Received received = channel.Receive().value();
+    ipc::Message* message = received.message();
+    uint64_t number = 0;
+    CHECK(message->Read(0, ipc::MutableBytesOf(number)).ok());
+    CHECK(message->Reply(ipc::BytesOf(number)).ok());
+  }
+}
+
+// In two threads, so that it also happens that both are in the kernel.
+int Call(ipc::Process& self, Facts& facts) {
+  ipc::Connection to = self.Open("/echo", kPatience).value();
+  ipc::Region region = self.CreateRegion(4096).value();
+  auto call = [&] {
+    for (uint64_t i = 0;; ++i) {
+      uint64_t reply = ~i;
+      const auto sent =
+          to.Send(ipc::BytesOf(i), ipc::MutableBytesOf(reply), {.deadline = kPatience});
+      if (!sent.ok() || reply != i) FAIL_CHECK("a call is lost: " << sent.status().ToString());
+      ++facts.answered;
+      if (i % 16 != 0) continue;
+      // What needs the broker, so that it dies with calls of ours in its hands.
+      const auto made = self.CreateRegion(4096);
+      if (!made.ok() && ErrorOf(made.status()) != Error::kNoSuchChannel) {
+        FAIL_CHECK(made.status().ToString());
+      }
+    }
+  };
+  ipc::Thread second = self.Spawn({}, call).value();
+  call();
+  return 0;
+}
+
+int KeepBlocked(ipc::Process& self, Facts& facts) {
+  facts.mortal = getpid();
+  ipc::Channel channel = self.Attach("/mortal").value();
+  ipc::Received kept = channel.Receive().value();
+  self.Sleep(absl::InfiniteDuration()).IgnoreError();
+  return 1;
+}
+
+int BlockOnTheMortal(ipc::Process& self, Facts& facts) {
+  ipc::Connection to = self.Open("/mortal", kPatience).value();
+  CHECK(ErrorOf(to.Send({}, {}).status()) == Error::kServerDiedAfterReceive);
+  facts.woke_ns = MonotonicNs();
+  self.Sleep(absl::InfiniteDuration()).IgnoreError();
+  return 1;
+}
+
+bool WaitUntil(ipc::Process& self, const std::function<bool()>& fact) {
+  for (int i = 0; i < 10'000; ++i) {
+    if (fact()) return true;
+    self.Sleep(absl::Milliseconds(1)).IgnoreError();
+  }
+  return false;
+}
+
+int KillTheBroker(ipc::Process& self, Facts& facts, uint64_t seed) {
+  ipc::Connection mortal = self.Open("/mortal", kPatience).value();
+  CHECK(WaitUntil(self, [&] { return facts.answered > 100 + seed % 1000; }));
+  const pid_t launcher = getppid();
+  const pid_t broker = BrokerOfThisWorld();
+  kill(launcher, SIGSTOP);
+  kill(broker, SIGKILL);
+  CHECK(WaitUntil(self, [&] { return !self.CreateRegion(4096).ok(); }));
+  const absl::Status refused = self.CreateRegion(4096).status();
+  CHECK(ErrorOf(refused) == Error::kNoSuchChannel);
+  CHECK(refused.message() == "the broker has gone; what is connected goes on");
+  const uint64_t until = facts.answered + kCallsAfterwards;
+  CHECK(WaitUntil(self, [&] { return facts.answered >= until; }));
+  // L1 without a broker.
+  facts.killed_ns = MonotonicNs();
+  kill(facts.mortal, SIGKILL);
+  CHECK(WaitUntil(self, [&] { return facts.woke_ns != 0; }));
+  CHECK(ErrorOf(mortal.Send({}, {}).status()) == Error::kNoSuchChannel);
+  facts.dead = true;
+  kill(launcher, SIGCONT);
+  self.Sleep(absl::InfiniteDuration()).IgnoreError();
+  return 1;
+}
+
+void Run(uint64_t seed) {
+  ::tests::InSharedMemory<Facts> facts;
+  const uint64_t failed_before = ::tests::ChecksFailedInChildren();
+  const pid_t launcher = fork();
+  if (launcher == 0) {
+    auto with = [&](int (*main)(ipc::Process&, Facts&)) {
+      return [&facts, main](ipc::Process& self) { return main(self, *facts); };
+    };
+    const parley::RunReport report = ::tests::RunAny(
+        {{.name = "echo", .main = Echo},
+         {.name = "mortal", .main = with(KeepBlocked)},
+         {.name = "blocked", .main = with(BlockOnTheMortal)},
+         {.name = "first caller", .main = with(Call)},
+         {.name = "second caller", .main = with(Call)},
+         {.name = "killer",
+          .main = [&](ipc::Process& self) { return KillTheBroker(self, *facts, seed); }}},
+        parley::HostOptions{.limit_ns = 60'000'000'000});
+    _exit(report.problems == std::vector<std::string>{"the broker has died"} ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(launcher, &status, 0) == launcher);
+  CHECK(status == 0);
+  CHECK(::tests::ChecksFailedInChildren() == failed_before);
+  CHECK(facts->dead);
+  // A late wake is a lost one.
+  CHECK(facts->woke_ns - facts->killed_ns < 1'000'000'000);
+}
+
+TEST_CASE("kill -9 of the broker under load: no call is lost, and who is blocked still wakes") {
+  const uint64_t seed = ::tests::TestSeed();
+  INFO("to repeat: PARLEY_TEST_SEED=", seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 10; ++i) Run(random());
+}
+
+}  // namespace
+}  // namespace parley::host::tests

@@ -1,0 +1,114 @@
+// What the processes of a world hold of Linux: to compare before and after.
+//
+// Called by a process of the world: its parent is the launcher, whose first child is the broker.
+#ifndef PARLEY_TESTS_HOST_LEFTOVERS_H_
+#define PARLEY_TESTS_HOST_LEFTOVERS_H_
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace parley::host::tests {
+
+struct Holding {
+  size_t descriptors = 0;
+  size_t mappings = 0;  // of memory that has no name in the file system
+  friend bool operator==(const Holding&, const Holding&) = default;
+};
+using Leftovers = std::map<pid_t, Holding>;
+
+inline size_t CountDescriptors(pid_t process) {
+  size_t count = 0;
+  DIR* open = opendir(absl::StrCat("/proc/", process, "/fd").c_str());
+  while (open != nullptr && readdir(open) != nullptr) ++count;
+  if (open != nullptr) closedir(open);
+  return count;
+}
+
+inline size_t CountMappings(pid_t process) {
+  std::ifstream maps(absl::StrCat("/proc/", process, "/maps"));
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    // Of farewells and of what tests share, neighbours may be shown as one.
+    if (absl::StrContains(line, "/memfd:parley")) ++count;
+  }
+  return count;
+}
+
+inline std::vector<pid_t> ChildrenOf(pid_t parent) {
+  std::ifstream list(absl::StrCat("/proc/", parent, "/task/", parent, "/children"));
+  return {std::istream_iterator<pid_t>(list), std::istream_iterator<pid_t>()};
+}
+inline pid_t BrokerOfThisWorld() {
+  const std::vector<pid_t> children = ChildrenOf(getppid());
+  return children.empty() ? -1 : children.front();
+}
+
+// Of the launcher, the broker, and every process of the world.
+inline Leftovers CountLeftovers() {
+  std::vector<pid_t> processes = ChildrenOf(getppid());
+  processes.push_back(getppid());
+  Leftovers left;
+  for (pid_t process : processes) {
+    left[process] = {CountDescriptors(process), CountMappings(process)};
+  }
+  return left;
+}
+
+inline std::string Difference(const Leftovers& before, const Leftovers& after) {
+  std::string text;
+  for (const auto& [process, holding] : after) {
+    const auto was = before.find(process);
+    if (was == before.end()) {
+      absl::StrAppend(&text, "process ", process, " is left; ");
+    } else if (was->second != holding) {
+      absl::StrAppend(&text, "process ", process, " has ", holding.descriptors,
+                      " descriptors, had ", was->second.descriptors, ", and ", holding.mappings,
+                      " mappings, had ", was->second.mappings, "; ");
+    }
+  }
+  for (const auto& [process, holding] : before) {
+    if (!after.contains(process)) absl::StrAppend(&text, "process ", process, " has gone; ");
+  }
+  return text;
+}
+
+// The abstract name that a process listens on, as Linux shows it; empty if it does not.
+inline std::string ListensOn(pid_t process) {
+  char socket[64] = {};
+  // A broker's first descriptor but the standard ones (launcher.cc).
+  if (readlink(absl::StrCat("/proc/", process, "/fd/3").c_str(), socket, sizeof(socket) - 1) < 0) {
+    return "";
+  }
+  std::string inode = std::string(socket).substr(std::string_view("socket:[").size());
+  inode.pop_back();  // ]
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    const size_t name = line.find('@');
+    if (name == std::string::npos) continue;
+    if (absl::StrContains(line, absl::StrCat(" ", inode, " "))) {
+      return line.substr(name);
+    }
+  }
+  return "";
+}
+inline bool IsListenedTo(const std::string& address) {
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    if (absl::StrContains(line, address)) return true;
+  }
+  return false;
+}
+
+}  // namespace parley::host::tests
+
+#endif  // PARLEY_TESTS_HOST_LEFTOVERS_H_
