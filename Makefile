@@ -27,6 +27,7 @@ TOOL_MAIN      := apps/parley/main.cc
 TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/host/*.cc \
+                    tests/hostile/*.cc \
                     tests/libipc/*.cc tests/support/*.cc tests/conformance/*.cc \
                     tests/servers/*.cc tests/apps/*.cc)
 # What Parley is measured against; `make bench` alone builds it and installs what that needs.

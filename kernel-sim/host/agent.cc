@@ -2,6 +2,7 @@
 // processes' deaths, knocks and timers, and does what they ask for under the process's lock. It
 // never waits for the broker's answer, and never for a client.
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #include <algorithm>
@@ -11,6 +12,11 @@
 #include "kernel-sim/host/process.h"
 
 namespace parley::host {
+namespace {
+
+constexpr int kMostKnocks = 64;  // that are taken at once
+
+}  // namespace
 
 absl::Status Process::PrepareAgent() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
@@ -35,8 +41,7 @@ absl::Status Process::StartAgent() {
   return absl::OkStatus();
 }
 
-// A knocker is never read: its clients share the open file, and could make a read of it block. Each
-// knock is an edge.
+// Each knock is an edge: its clients share the open file, and could make it look readable for ever.
 void Process::Watch(int fd, uint64_t key) {
   const bool is_knocker = key >> 32 == static_cast<uint64_t>(AgentSource::kKnocker);
   epoll_event event = {};
@@ -223,6 +228,15 @@ void Process::OnKnock(uint32_t number) {
   Locked locked(lock_);
   auto found = bells_.find(number);
   if (found == bells_.end()) return;
+  const int knocker = found->second->knocker.get();
+  char knock = 0;
+  int knocks = 0;
+  while (knocks < kMostKnocks && recv(knocker, &knock, 1, MSG_DONTWAIT) == 1) ++knocks;
+  if (knocks == kMostKnocks) {  // the rest is another edge
+    epoll_event event = {.events = EPOLLIN | EPOLLET,
+                         .data = {.u64 = AgentKey(AgentSource::kKnocker, number)}};
+    epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, knocker, &event);
+  }
   Drain(*found->second->channel);
 }
 

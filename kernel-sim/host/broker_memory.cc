@@ -1,9 +1,10 @@
-// Shared memory, eventfds and descriptors for the broker to hand out.
+// Shared memory, knockers and descriptors for the broker to hand out.
 #include "kernel-sim/host/broker_memory.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -44,7 +45,24 @@ absl::StatusOr<UniqueFd> MakeBrokerMemory(const char* name, uint64_t bytes, Furt
   return memory;
 }
 
-absl::StatusOr<UniqueFd> MakeKnocker() { return Checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+// A datagram socket whose far end is itself: of a socket alone each single send and receive can be
+// told not to block. Whether a file's do is written in what all who share it can change.
+absl::StatusOr<UniqueFd> MakeKnocker() {
+  auto knocker = Checked(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!knocker.ok()) return knocker;
+  sockaddr_un own = {};
+  own.sun_family = AF_UNIX;
+  auto* address = reinterpret_cast<sockaddr*>(&own);
+  socklen_t size = sizeof(own.sun_family);  // no name: Linux finds one
+  bool connected = bind(knocker->get(), address, size) == 0;
+  size = sizeof(own);
+  connected = connected && getsockname(knocker->get(), address, &size) == 0 &&
+              connect(knocker->get(), address, size) == 0;
+  if (!connected) {
+    return MakeError(Error::kQuotaExhausted, absl::StrCat("no knocker: ", strerror(errno)));
+  }
+  return knocker;
+}
 
 absl::StatusOr<UniqueFd> Duplicate(const UniqueFd& fd) {
   return Checked(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));

@@ -1,4 +1,6 @@
 // A client's connections: how they come, and how they die (L1, R7). And ringing.
+#include <sys/socket.h>
+
 #include <cstdint>
 
 #include "kernel-sim/host/bell.h"
@@ -8,9 +10,8 @@
 namespace parley::host {
 
 void Process::Knock(const UniqueFd& knocker) {
-  const uint64_t one = 1;
-  // A full counter has been knocked at often enough.
-  [[maybe_unused]] const ssize_t written = write(knocker.get(), &one, sizeof(one));
+  // One that is full has been knocked at often enough.
+  [[maybe_unused]] const ssize_t sent = send(knocker.get(), "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 // Wakes the server if it sleeps; if all who serve run below `level`, its agent learns of it (P4).
