@@ -75,6 +75,12 @@ struct SimulationOptions {
 struct HostOptions {
   int cpus = 0;               // CPUs that the processes may run on, 0: all there are
   int64_t limit_ns = kNever;  // the run is stopped after this time
+  // Where an existing broker listens, for the run to join: its owner's name server then takes the
+  // place of the run's. Empty: a broker of the run's own.
+  std::string join = {};
+  // A path, for the run's broker to listen at for everybody (kernel-sim/service.h): the run lasts
+  // until SIGTERM or SIGINT, which is its good end.
+  std::string serve_at = {};
 };
 
 struct ProcessReport {

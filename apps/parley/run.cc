@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "apps/parley/arguments.h"
+#include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
 #include "apps/parley/perfetto.h"
 #include "apps/parley/report_json.h"
@@ -17,8 +18,11 @@ namespace parley_tool {
 const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
-    "                  [--json FILE]\n\n"
-    "  --kernel=host  runs it as real processes, in real time; only --cpus and --json go with it\n"
+    "                  [--json FILE] [--broker=private|service|PATH]\n\n"
+    "  --kernel=host  runs it as real processes, in real time; only --cpus, --json and --broker\n"
+    "                 go with it\n"
+    "  --broker=service, --broker=PATH   joins parleyd, whose names it then shares (default:\n"
+    "                 a broker of its own, --broker=private)\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's); on the host real ones (all)\n"
     "  --trace FILE   writes a trace for Perfetto\n"
@@ -153,9 +157,13 @@ int Failure(const absl::Status& status) {
   return 1;
 }
 
+int Misplaced(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? Misuse(status) : Failure(status);
+}
+
 int RunCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kPictureFlags;
-  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice"});
+  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice", "--broker="});
   auto arguments = Arguments::Parse(words, flags, 1);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");
@@ -173,7 +181,12 @@ int RunCommand(const std::vector<std::string>& words) {
     }
     auto cpus = arguments->GetInteger("--cpus", 0, 1, 64);
     if (!cpus.ok()) return Misuse(cpus.status());
-    return Report(*manifest, RunOnHost(*manifest, static_cast<int>(*cpus)), *arguments);
+    auto broker = BrokerToJoin(*arguments);
+    if (!broker.ok()) return Misuse(broker.status());
+    return Report(*manifest, RunOnHost(*manifest, static_cast<int>(*cpus), *broker), *arguments);
+  }
+  if (arguments->Has("--broker")) {
+    return Misuse(absl::InvalidArgumentError("--broker: goes with --kernel=host"));
   }
   auto cpus = arguments->GetInteger("--cpus", manifest->options.cpus, 1, 64);
   if (!cpus.ok()) return Misuse(cpus.status());

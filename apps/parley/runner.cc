@@ -76,8 +76,10 @@ absl::StatusOr<parley::RunReport> RunOn(const Manifest& manifest, const ipc::Ker
 
 }  // namespace
 
-absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest, int cpus) {
-  return RunOn(manifest, parley::HostOptions{.cpus = cpus, .limit_ns = manifest.options.limit_ns});
+absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest, int cpus,
+                                            const std::string& broker) {
+  return RunOn(manifest, parley::HostOptions{
+                             .cpus = cpus, .limit_ns = manifest.options.limit_ns, .join = broker});
 }
 
 absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
