@@ -24,7 +24,8 @@ endif
 LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/*/*.cc libipc/src/*.cc \
                     servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
-TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) servers/nameserver/%, \
+SERVICE_MAIN   := apps/parleyd/main.cc
+TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) $(SERVICE_MAIN) servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/host/*.cc \
                     tests/hostile/*.cc \
@@ -63,7 +64,7 @@ PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
 .PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
-all: $(BUILD)/bin/parley $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
+all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 $(BUILD)/obj/%.o: %.cc | setup
 	$(call say,CXX   ,$<)
@@ -85,6 +86,12 @@ $(BUILD)/bin/parley: $(call objects,$(TOOL_MAIN)) $(TOOL_OBJECTS) $(BUILD)/lib/l
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
+
+$(BUILD)/bin/parleyd: $(call objects,$(SERVICE_MAIN) apps/parley/arguments.cc) \
+    $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(LIB_LIBS)
 
 $(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)

@@ -78,6 +78,12 @@ struct HostOptions {
   // Threads spin longer before they sleep, and idle CPUs are kept from deep sleep where that is
   // permitted: shortest answers, for the energy they cost.
   bool low_latency = false;
+  // Where an existing broker listens, for the run to join: its owner's name server then takes the
+  // place of the run's. Empty: a broker of the run's own.
+  std::string join = {};
+  // A path, for the run's broker to listen at for everybody (kernel-sim/service.h): the run lasts
+  // until SIGTERM or SIGINT, which is its good end.
+  std::string serve_at = {};
 };
 
 struct ProcessReport {

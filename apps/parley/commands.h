@@ -14,15 +14,25 @@ int RunCommand(const std::vector<std::string>& words);
 int ReplayCommand(const std::vector<std::string>& words);
 int ExploreCommand(const std::vector<std::string>& words);
 int BenchCommand(const std::vector<std::string>& words);
+int PsCommand(const std::vector<std::string>& words);
+int NamesCommand(const std::vector<std::string>& words);
+int SendCommand(const std::vector<std::string>& words);
+int DoctorCommand(const std::vector<std::string>& words);
 
 extern const char kRunHelp[];
 extern const char kReplayHelp[];
 extern const char kExploreHelp[];
 extern const char kBenchHelp[];
+extern const char kPsHelp[];
+extern const char kNamesHelp[];
+extern const char kSendHelp[];
+extern const char kDoctorHelp[];
 
 // One line to stderr; 2 for a misuse of the command line, else 1.
 int Misuse(const absl::Status& status);
 int Failure(const absl::Status& status);
+// InvalidArgument is a misuse, all else a failure.
+int Misplaced(const absl::Status& status);
 
 }  // namespace parley_tool
 

@@ -1,4 +1,5 @@
-// parley: runs sets of programs, explores their schedules, replays and measures.
+// parley: runs sets of programs, explores their schedules, replays and measures; looks into what
+// runs.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ constexpr Command kCommands[] = {
     {"explore", ExploreCommand, kExploreHelp, "run it many times under different schedules"},
     {"replay", ReplayCommand, kReplayHelp, "run exactly the schedule that failed"},
     {"bench", BenchCommand, kBenchHelp, "measure the message path"},
+    {"ps", PsCommand, kPsHelp, "show a running system's threads and who waits for whom"},
+    {"names", NamesCommand, kNamesHelp, "list its names"},
+    {"send", SendCommand, kSendHelp, "send bytes to a name and show the reply"},
+    {"doctor", DoctorCommand, kDoctorHelp, "say what this machine lacks, and how to mend it"},
 };
 
 int Usage(std::FILE* out) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "apps/parley/arguments.h"
+#include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
 #include "apps/parley/perfetto.h"
 #include "apps/parley/report_json.h"
@@ -17,8 +18,13 @@ namespace parley_tool {
 const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
-    "                  [--json FILE]\n\n"
-    "  --kernel=host  runs it as real processes, in real time; only --cpus and --json go with it\n"
+    "                  [--json FILE] [--broker=private|service|PATH] [--low-latency]\n\n"
+    "  --kernel=host  runs it as real processes, in real time; only --cpus, --json, --broker and\n"
+    "                 --low-latency go with it\n"
+    "  --low-latency  on the host: threads spin longer before they sleep, and idle CPUs are kept\n"
+    "                 awake where that is permitted, for the energy that costs\n"
+    "  --broker=service, --broker=PATH   joins parleyd, whose names it then shares (default:\n"
+    "                 a broker of its own, --broker=private)\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's); on the host real ones (all)\n"
     "  --trace FILE   writes a trace for Perfetto\n"
@@ -153,9 +159,14 @@ int Failure(const absl::Status& status) {
   return 1;
 }
 
+int Misplaced(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? Misuse(status) : Failure(status);
+}
+
 int RunCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kPictureFlags;
-  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice"});
+  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice", "--broker=",
+                            "--low-latency"});
   auto arguments = Arguments::Parse(words, flags, 1);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");
@@ -173,7 +184,17 @@ int RunCommand(const std::vector<std::string>& words) {
     }
     auto cpus = arguments->GetInteger("--cpus", 0, 1, 64);
     if (!cpus.ok()) return Misuse(cpus.status());
-    return Report(*manifest, RunOnHost(*manifest, static_cast<int>(*cpus)), *arguments);
+    auto broker = BrokerToJoin(*arguments);
+    if (!broker.ok()) return Misuse(broker.status());
+    const parley::HostOptions host = {.cpus = static_cast<int>(*cpus),
+                                      .limit_ns = manifest->options.limit_ns,
+                                      .low_latency = arguments->Has("--low-latency"),
+                                      .join = *broker};
+    return Report(*manifest, RunOnHost(*manifest, host), *arguments);
+  }
+  for (const char* flag : {"--broker", "--low-latency"}) {
+    if (!arguments->Has(flag)) continue;
+    return Misuse(absl::InvalidArgumentError(absl::StrCat(flag, ": goes with --kernel=host")));
   }
   auto cpus = arguments->GetInteger("--cpus", manifest->options.cpus, 1, 64);
   if (!cpus.ok()) return Misuse(cpus.status());

@@ -76,8 +76,9 @@ absl::StatusOr<parley::RunReport> RunOn(const Manifest& manifest, const ipc::Ker
 
 }  // namespace
 
-absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest, int cpus) {
-  return RunOn(manifest, parley::HostOptions{.cpus = cpus, .limit_ns = manifest.options.limit_ns});
+absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest,
+                                            const parley::HostOptions& options) {
+  return RunOn(manifest, options);
 }
 
 absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,

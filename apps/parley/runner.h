@@ -10,9 +10,10 @@
 
 namespace parley_tool {
 
-// On the host kernel: as real processes, in real time, on so many CPUs (0: all). Errors are of the
-// manifest: an unknown program, an option out of range. One line, with the manifest's path.
-absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest, int cpus);
+// On the host kernel: as real processes, in real time. Errors are of the manifest: an unknown
+// program, an option out of range. One line, with the manifest's path.
+absl::StatusOr<parley::RunReport> RunOnHost(const Manifest& manifest,
+                                            const parley::HostOptions& options);
 // On the simulated kernel.
 absl::StatusOr<parley::RunReport> RunOnce(const Manifest& manifest,
                                           const parley::ChoiceSpec& choices,

@@ -12,10 +12,12 @@ constexpr size_t kMaxFailureBytes = 1024;  // of a text, cut beyond: it may quot
 
 }  // namespace
 
-Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits)
+Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits,
+               const BrokerOwner& owner)
     : outlet_(outlet),
       start_ns_(start_ns),
       limits_(limits),
+      owner_(owner),
       strangers_(limits.strangers_per_user, "sockets without a role"),
       launcher_quota_(limits.launchers_per_user, "launchers"),
       process_quota_(limits.processes_per_user, "processes"),
@@ -118,8 +120,14 @@ bool Broker::Dispatch(PeerRecord& peer, const Packet& packet) {
 }
 
 bool Broker::DispatchStranger(PeerRecord& peer, const Packet& packet) {
-  return packet.header()->kind == Kind::kBecomeLauncher ? OnBecomeLauncher(peer, packet)
-                                                        : OnJoin(peer, packet);
+  switch (packet.header()->kind) {
+    case Kind::kBecomeLauncher:
+      return OnBecomeLauncher(peer, packet);
+    case Kind::kLook:
+      return OnLook(peer, packet);
+    default:
+      return OnJoin(peer, packet);
+  }
 }
 
 bool Broker::DispatchLauncher(PeerRecord& launcher, const Packet& packet) {

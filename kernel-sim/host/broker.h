@@ -67,10 +67,18 @@ struct BrokerLimits {
   size_t descriptors_per_user = 64 << 10;     // open in the broker, also for its sockets
 };
 
+// Whose broker it is, by the pid of the launcher; 0: nobody's. The owner's name server is that of
+// everybody who may have it, and nobody else starts one.
+struct BrokerOwner {
+  uint32_t pid = 0;
+  bool serves_all = false;  // names are for every user, not only for the owner's and uid 0
+};
+
 class Broker {
  public:
   // `start_ns`: when the kernel started, CLOCK_MONOTONIC.
-  Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits = {});
+  Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits = {},
+         const BrokerOwner& owner = {});
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
   ~Broker();
@@ -84,6 +92,8 @@ class Broker {
 
   // When it is 0 and every stranger has gone, invariants 1 and 6 leave the broker empty.
   size_t launchers() const { return launchers_; }
+  // The owner was there, and is not any more.
+  bool owner_gone() const { return owner_gone_; }
   void CheckInvariants() const;
 
  private:
@@ -118,7 +128,9 @@ class Broker {
   bool OnJoin(PeerRecord& peer, const Packet& packet);
   absl::StatusOr<ProcessRecord*> Admit(const PeerRecord& peer, const Join& join);
   bool AnswerJoin(ProcessRecord& process);
-  void WelcomeWaiting(ProgramSet& set);
+  ProgramSet& NamesOf(ProgramSet& set);
+  bool AwaitsNames(const ProcessRecord& process);
+  void WelcomeWaiting();
   Answer Welcome(ProcessRecord& process);
   absl::Status ConnectToNames(ProcessRecord& process, Joined& joined, Fds& fds);
   absl::Status MakeNameChannel(ProcessRecord& process, Joined& joined, Fds& fds);
@@ -226,6 +238,11 @@ class Broker {
   // broker_deadlock.cc
   Answer OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& call);
 
+  // broker_look.cc
+  bool OnLook(const PeerRecord& peer, const Packet& packet);
+  const ProcessRecord* NextVisible(const PeerRecord& to, ProcessId from) const;
+  LookedThread ReadThread(const ProcessRecord& process, const ThreadEntry& entry) const;
+
   void CheckProcesses() const;
   void CheckBells() const;
   void CheckDependents() const;
@@ -234,6 +251,7 @@ class Broker {
   BrokerOutlet& outlet_;
   const int64_t start_ns_;
   const BrokerLimits limits_;
+  const BrokerOwner owner_;
 
   // Before all that has shares in them.
   UserQuota strangers_, launcher_quota_, process_quota_, argument_bytes_, record_quota_,
@@ -248,6 +266,8 @@ class Broker {
   CapabilityTable capabilities_;
   absl::flat_hash_map<CapabilityId, Dependents> dependents_;
   size_t launchers_ = 0;
+  ProgramSet* owner_set_ = nullptr;  // while the owner is there
+  bool owner_gone_ = false;
 
   // The last of each that was used.
   uint32_t last_process_ = 0, last_channel_ = 0, last_bell_ = 0, last_connection_ = 0;

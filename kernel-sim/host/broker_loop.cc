@@ -90,10 +90,11 @@ BrokerLimits RaiseLimits(bool private_to_launcher) {
 
 class Loop final : public BrokerOutlet {
  public:
-  Loop(UniqueFd listener, bool private_to_launcher)
+  Loop(UniqueFd listener, const BrokerUse& use)
       : listener_(std::move(listener)),
-        private_(private_to_launcher),
-        broker_(*this, MonotonicNs(), RaiseLimits(private_to_launcher)) {}
+        use_(use),
+        broker_(*this, MonotonicNs(), RaiseLimits(use.private_to_launcher),
+                {.pid = use.owner_pid, .serves_all = !use.private_to_launcher}) {}
   ~Loop() override {
     if (ring_is_up_) io_uring_queue_exit(&ring_);
   }
@@ -130,7 +131,7 @@ class Loop final : public BrokerOutlet {
   bool IsOver() const;
 
   UniqueFd listener_, signals_;
-  const bool private_;
+  const BrokerUse use_;
   signalfd_siginfo signal_ = {};
   __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
   io_uring ring_ = {};
@@ -218,7 +219,8 @@ int Loop::Run() {
 
 // A private broker also ends when whoever it was made for has gone without becoming a launcher.
 bool Loop::IsOver() const {
-  if (stopped_ || !private_) return stopped_;
+  if (stopped_ || broker_.owner_gone()) return true;
+  if (!use_.private_to_launcher) return false;
   const bool nobody_came_to_stay = somebody_came_ && sockets_.empty();
   return broker_.launchers() == 0 && (had_launcher_ || nobody_came_to_stay);
 }
@@ -309,7 +311,8 @@ void Loop::StartSignal() {
 }
 
 void Loop::OnSignal() {
-  if (signal_.ssi_signo == SIGTERM || (signal_.ssi_signo == SIGINT && !private_)) stopped_ = true;
+  const bool is_ours = !use_.private_to_launcher && use_.owner_pid == 0;
+  if (signal_.ssi_signo == SIGTERM || (signal_.ssi_signo == SIGINT && is_ours)) stopped_ = true;
   signal_ = {};
   StartSignal();
 }
@@ -426,8 +429,8 @@ void Loop::ForgetIfIdle(Socket& socket) {
 
 }  // namespace
 
-int RunBroker(UniqueFd listener, bool private_to_launcher) {
-  return Loop(std::move(listener), private_to_launcher).Run();
+int RunBroker(UniqueFd listener, const BrokerUse& use) {
+  return Loop(std::move(listener), use).Run();
 }
 
 }  // namespace parley::host

@@ -2,15 +2,24 @@
 #ifndef PARLEY_KERNEL_SIM_HOST_BROKER_LOOP_H_
 #define PARLEY_KERNEL_SIM_HOST_BROKER_LOOP_H_
 
+#include <cstdint>
+
 #include "kernel-sim/host/fd.h"
 
 namespace parley::host {
 
+// Whom a broker is for. Private: until no launcher is left. `owner_pid`, if not 0: until that
+// launcher is gone (broker.h). Either way SIGINT is not for it: a terminal sends that to the
+// launcher too, which knows better.
+struct BrokerUse {
+  bool private_to_launcher = false;
+  uint32_t owner_pid = 0;
+};
+
 // Serves `listener`, a listening Unix socket of type SOCK_SEQPACKET, until SIGTERM or SIGINT;
-// returns what the process is to exit with. `private_to_launcher`: until the one launcher is gone,
-// and whatever SIGINT says: a terminal sends that to the launcher too, which knows better. Takes
-// the calling process over: priority, signals, and limit of open files are changed for good.
-int RunBroker(UniqueFd listener, bool private_to_launcher);
+// returns what the process is to exit with. Takes the calling process over: priority, signals, and
+// limit of open files are changed for good.
+int RunBroker(UniqueFd listener, const BrokerUse& use = {});
 
 }  // namespace parley::host
 

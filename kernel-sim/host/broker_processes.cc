@@ -86,6 +86,9 @@ bool Broker::OnBecomeLauncher(PeerRecord& peer, const Packet& packet) {
   peer.set->uid = peer.far.uid;
   peer.set->gid = peer.far.gid;
   peer.set->programs = std::move(programs);
+  if (owner_.pid != 0 && peer.far.pid == owner_.pid && owner_set_ == nullptr && !owner_gone_) {
+    owner_set_ = peer.set.get();
+  }
   ++launchers_;
   Conclude(peer, number, Packet::Of(0, Done{}));
   return true;
@@ -93,7 +96,12 @@ bool Broker::OnBecomeLauncher(PeerRecord& peer, const Packet& packet) {
 
 // The launcher is gone: nobody could start, reap or report its processes any more.
 void Broker::EndSet(ProgramSet& set) {
-  set.name_server = ProcessId::kNone;  // nobody is welcomed on the way
+  const bool owner = &set == owner_set_;
+  if (owner) {
+    owner_set_ = nullptr;
+    owner_gone_ = true;
+  }
+  set.name_server = ProcessId::kNone;  // nobody of its own is welcomed on the way
   set.name_channel = ChannelId::kNone;
   const std::vector<ProcessId> ids(set.processes.begin(), set.processes.end());
   for (ProcessId id : ids) {
@@ -103,6 +111,7 @@ void Broker::EndSet(ProgramSet& set) {
     if (process.pidfd.valid()) outlet_.Kill(process.last_peer, process.pidfd);
     EraseProcess(process);
   }
+  if (owner) WelcomeWaiting();
 }
 
 // -- (1) Spawn
@@ -153,6 +162,9 @@ absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
   }
   if (spawn.name_server != 0 && set.name_server != ProcessId::kNone) {
     return MakeError(Error::kAlreadyExists, "these processes have a name server");
+  }
+  if (spawn.name_server != 0 && owner_set_ != nullptr && owner_set_ != &set) {
+    return MakeError(Error::kAlreadyExists, "the broker's owner has the name server");
   }
   return absl::OkStatus();
 }
@@ -212,10 +224,7 @@ bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
   process.peer = &peer;
   process.join_call = packet.header()->call;
   process.stage = Stage::kWaiting;
-  const ProgramSet& set = *process.set;
-  const bool must_wait = set.name_server != ProcessId::kNone && set.name_server != process.id &&
-                         processes_.at(set.name_server)->stage != Stage::kJoined;
-  return must_wait || AnswerJoin(process);
+  return AwaitsNames(process) || AnswerJoin(process);
 }
 
 absl::StatusOr<ProcessRecord*> Broker::Admit(const PeerRecord& peer, const Join& join) {
@@ -242,16 +251,37 @@ bool Broker::AnswerJoin(ProcessRecord& process) {
   Answer welcome = Welcome(process);
   const bool welcomed = welcome.ok();
   Conclude(peer, process.join_call, std::move(welcome));
-  if (welcomed && process.set->name_server == process.id) WelcomeWaiting(*process.set);
+  if (welcomed && process.set->name_server == process.id) WelcomeWaiting();
   return welcomed;
 }
 
-// The name server has joined, or never will.
-void Broker::WelcomeWaiting(ProgramSet& set) {
-  const std::vector<ProcessId> ids(set.processes.begin(), set.processes.end());
+// The set whose name server is this one's: its own, or the owner's.
+ProgramSet& Broker::NamesOf(ProgramSet& set) {
+  if (set.name_server != ProcessId::kNone || owner_set_ == nullptr) return set;
+  const bool may = owner_.serves_all || set.uid == owner_set_->uid || set.uid == 0;
+  return may ? *owner_set_ : set;
+}
+
+bool Broker::AwaitsNames(const ProcessRecord& process) {
+  const ProgramSet& names = NamesOf(*process.set);
+  if (names.name_server == process.id) return false;
+  if (names.name_server != ProcessId::kNone) {
+    return processes_.at(names.name_server)->stage != Stage::kJoined;
+  }
+  // Where names are for all, the owner is about to start them.
+  return owner_.pid != 0 && owner_.serves_all && !owner_gone_ && process.set != owner_set_;
+}
+
+// A name server has joined, or never will: whoever has waited for that, of any set.
+void Broker::WelcomeWaiting() {
+  std::vector<ProcessId> ids;
+  for (const auto& [id, process] : processes_) {
+    if (process->stage == Stage::kWaiting) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
   for (ProcessId id : ids) {
     ProcessRecord& process = *processes_.at(id);
-    if (process.stage != Stage::kWaiting) continue;
+    if (AwaitsNames(process)) continue;
     PeerRecord& peer = *process.peer;
     if (!AnswerJoin(process)) DropPeer(peer);
   }
@@ -307,7 +337,7 @@ absl::Status Broker::MakeNameChannel(ProcessRecord& process, Joined& joined, Fds
 
 // N5: the first connection of every process but the name server itself.
 absl::Status Broker::ConnectToNames(ProcessRecord& process, Joined& joined, Fds& fds) {
-  ChannelRecord* names = FindChannel(Raw(process.set->name_channel));
+  ChannelRecord* names = FindChannel(Raw(NamesOf(*process.set).name_channel));
   if (names == nullptr) return absl::OkStatus();
   Connected connected = {};
   auto connection = MakeConnection(process, *names, nullptr, connected, fds);
@@ -393,7 +423,7 @@ void Broker::EndProcess(ProcessRecord& process) {
   if (set.name_server == process.id) {
     set.name_server = ProcessId::kNone;
     set.name_channel = ChannelId::kNone;
-    WelcomeWaiting(set);
+    WelcomeWaiting();
   }
 }
 

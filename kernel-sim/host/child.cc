@@ -1,4 +1,4 @@
-// What a forked child sheds, and abstract sockets.
+// What a forked child sheds, and the sockets that processes and brokers meet at.
 #include "kernel-sim/host/child.h"
 
 #include <grp.h>
@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 
@@ -17,10 +18,17 @@
 namespace parley::host {
 namespace {
 
-socklen_t Abstract(const std::string& address, sockaddr_un& name) {
+// 0 with errno: too long.
+socklen_t NameOf(const std::string& address, sockaddr_un& name) {
   name = {};
-  name.sun_family = AF_UNIX;  // a zero byte, then the address
-  std::memcpy(name.sun_path + 1, address.data(), address.size());
+  name.sun_family = AF_UNIX;
+  if (address.empty() || address.size() + 1 > sizeof(name.sun_path)) {
+    errno = ENAMETOOLONG;
+    return 0;
+  }
+  // A path ends with a zero byte; an abstract address begins with one.
+  const size_t begin = address[0] == '/' ? 0 : 1;
+  std::memcpy(name.sun_path + begin, address.data(), address.size());
   return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + address.size());
 }
 
@@ -29,8 +37,8 @@ socklen_t Abstract(const std::string& address, sockaddr_un& name) {
 UniqueFd Listen(const std::string& address) {
   UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   sockaddr_un name;
-  const socklen_t size = Abstract(address, name);
-  if (bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size) != 0 ||
+  const socklen_t size = NameOf(address, name);
+  if (size == 0 || bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size) != 0 ||
       listen(listener.get(), SOMAXCONN) != 0) {
     return UniqueFd();
   }
@@ -40,8 +48,10 @@ UniqueFd Listen(const std::string& address) {
 UniqueFd ConnectTo(const std::string& address) {
   UniqueFd connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   sockaddr_un name;
-  const socklen_t size = Abstract(address, name);
-  if (connect(connection.get(), reinterpret_cast<sockaddr*>(&name), size) != 0) return UniqueFd();
+  const socklen_t size = NameOf(address, name);
+  if (size == 0 || connect(connection.get(), reinterpret_cast<sockaddr*>(&name), size) != 0) {
+    return UniqueFd();
+  }
   return connection;
 }
 

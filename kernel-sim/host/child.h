@@ -1,4 +1,4 @@
-// What a freshly forked child sheds of its launcher, and the abstract sockets they meet at.
+// What a freshly forked child sheds of its launcher, and the sockets they meet at.
 #ifndef PARLEY_KERNEL_SIM_HOST_CHILD_H_
 #define PARLEY_KERNEL_SIM_HOST_CHILD_H_
 
@@ -9,8 +9,8 @@
 
 namespace parley::host {
 
-// A socket of type SOCK_SEQPACKET that listens at an abstract address; invalid with errno if it
-// cannot be had.
+// A socket of type SOCK_SEQPACKET that listens at an address: a path, or without a leading slash an
+// abstract one. Invalid with errno if it cannot be had.
 UniqueFd Listen(const std::string& address);
 UniqueFd ConnectTo(const std::string& address);
 

@@ -19,6 +19,7 @@
 #include "kernel-sim/host/child.h"
 #include "kernel-sim/host/exit_report.h"
 #include "kernel-sim/host/futex.h"
+#include "kernel-sim/host/service.h"
 #include "kernel-sim/host/spawn.h"
 #include "kernel-sim/refusals.h"
 
@@ -27,6 +28,10 @@ namespace {
 
 constexpr uint64_t kBrokerKey = 0, kSignalKey = ~uint64_t{0};
 constexpr int64_t kBrokerEndsNs = 2'000'000'000;  // how long it may take once its launcher is gone
+
+absl::Status NoBroker() {
+  return MakeError(Error::kQuotaExhausted, absl::StrCat("no broker: ", strerror(errno)));
+}
 
 UniqueFd OpenPidfd(pid_t pid) {
   return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
@@ -101,7 +106,8 @@ RunReport Launcher::Run() {
 // A process's child is announced before its maker's exit is confirmed: with both counts at 0 there
 // is nobody left, and nobody to come.
 bool Launcher::IsOver() const {
-  if (failed_ || report_.timed_out) return true;
+  if (failed_ || stopped_ || report_.timed_out) return true;
+  if (!options_.serve_at.empty()) return false;
   return next_initial_ == initial_.size() && foreground_ == 0 && unanswered_ == 0;
 }
 
@@ -129,8 +135,8 @@ void Launcher::HoldLatency() {
 
 bool Launcher::Start() {
   epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
-  if (!StartBroker()) {
-    Fail(absl::StrCat("no broker: ", strerror(errno)));
+  if (absl::Status met = MeetBroker(); !met.ok()) {
+    Fail(std::string(met.message()));
     return false;
   }
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = kBrokerKey}};
@@ -144,30 +150,51 @@ bool Launcher::Start() {
   return answer.ok();
 }
 
-bool Launcher::StartBroker() {
-  uint64_t random[2];
-  if (getrandom(random, sizeof(random), 0) != sizeof(random)) return false;
-  address_ = absl::StrCat("parley-", absl::Hex(random[0]), absl::Hex(random[1]));
+// Joins one, or starts one: at a service's path, or for this run alone.
+absl::Status Launcher::MeetBroker() {
+  if (!options_.join.empty()) {
+    address_ = options_.join;
+    std::erase_if(initial_, [](const InitialProcess& process) { return process.name_server; });
+    auto broker = ConnectToBroker(address_);
+    if (broker.ok()) broker_ = *std::move(broker);
+    return broker.status();
+  }
+  if (!options_.serve_at.empty()) {
+    address_ = options_.serve_at;
+    auto service = ListenAsService(address_);
+    if (!service.ok()) return service.status();
+    service_lock_ = std::move(service->lock);
+    return StartBroker(std::move(service->listener));
+  }
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return NoBroker();
+  address_ = absl::StrCat(PrivatePrefix(getpid()), absl::Hex(random));
   UniqueFd listener = Listen(address_);
-  if (!listener.valid()) return false;
+  return listener.valid() ? StartBroker(std::move(listener)) : NoBroker();
+}
+
+absl::Status Launcher::StartBroker(UniqueFd listener) {
   // Before there is a broker: whatever becomes of the launcher, the broker finds out.
   broker_ = ConnectTo(address_);
-  if (!broker_.valid()) return false;
+  if (!broker_.valid()) return NoBroker();
   std::fflush(nullptr);
+  const pid_t launcher = getpid();
   broker_pid_ = fork();
-  if (broker_pid_ < 0) return false;
+  if (broker_pid_ < 0) return NoBroker();
   if (broker_pid_ == 0) {
     // Only what it listens on stays open.
     dup2(listener.get(), 3);
     close_range(4, ~0u, 0);
     fcntl(3, F_SETFD, FD_CLOEXEC);
-    _exit(RunBroker(UniqueFd(3), /*private_to_launcher=*/true));
+    _exit(RunBroker(UniqueFd(3), {.private_to_launcher = options_.serve_at.empty(),
+                                  .owner_pid = static_cast<uint32_t>(launcher)}));
   }
   broker_pidfd_ = OpenPidfd(broker_pid_);
-  return true;
+  return absl::OkStatus();
 }
 
 void Launcher::StopBroker() {
+  if (service_lock_.valid()) unlink(address_.c_str());
   broker_.Reset();
   if (broker_pid_ < 0) return;
   const int64_t until = MonotonicNs() + kBrokerEndsNs;
@@ -179,6 +206,7 @@ void Launcher::StopBroker() {
   broker_pid_ = -1;
   broker_pidfd_.Reset();
   epoll_.Reset();
+  service_lock_.Reset();  // last: whoever has it next finds nothing of us
 }
 
 // Waits for the answer; notices that come before it are kept.
@@ -262,7 +290,8 @@ bool Launcher::OnBroker() {
 
 bool Launcher::CheckInterrupt() {
   if (!scope_->TakeInterrupt()) return false;
-  if (!failed_) Fail("interrupted");
+  if (!options_.serve_at.empty()) stopped_ = true;
+  if (!failed_ && !stopped_) Fail("interrupted");
   return true;
 }
 
@@ -347,6 +376,8 @@ bool Launcher::Reap(Child& child, int options) {
   if (report.exit.kind > ExitKind::kKilled) {
     report_.problems.push_back(absl::StrCat(report.name, ": ", report.exit.reason));
   }
+  // What everybody has come for.
+  if (!options_.serve_at.empty()) Fail(absl::StrCat(report.name, " has ended"));
   const Exited exited = {report.id, static_cast<uint32_t>(report.exit.kind), report.exit.code};
   ++unanswered_;
   if (!SendPacket(broker_, Packet::Of(++last_call_, exited, report.exit.reason)).ok()) {

@@ -40,7 +40,8 @@ class Launcher final : public Machine {
 
   void HoldLatency();
   bool Start();
-  bool StartBroker();
+  absl::Status MeetBroker();
+  absl::Status StartBroker(UniqueFd listener);
   bool SpawnNext();
   void Serve(int64_t until_ns);
   int64_t NextTurn() const;
@@ -65,7 +66,8 @@ class Launcher final : public Machine {
   std::vector<InitialProcess> initial_;
 
   std::optional<RunScope> scope_;  // while it runs
-  std::string address_;            // of the broker's socket, abstract
+  std::string address_;            // of the broker's socket
+  UniqueFd service_lock_;          // of a service, for as long as it has its path
   UniqueFd broker_, broker_pidfd_, epoll_;
   UniqueFd latency_;  // of HostOptions::low_latency
   pid_t broker_pid_ = -1;
@@ -76,7 +78,7 @@ class Launcher final : public Machine {
   size_t foreground_ = 0;  // processes that run and are no services
   size_t unanswered_ = 0;  // exits that the broker has not confirmed
   int64_t start_ns_ = 0;
-  bool failed_ = false, ending_ = false;
+  bool failed_ = false, stopped_ = false, ending_ = false;
   RunReport report_;
 };
 

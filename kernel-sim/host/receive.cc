@@ -95,6 +95,8 @@ void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
   }
   if (queued) Unqueue(inbound);  // taken back
   if (!HasNewRequest(request, inbound.sequence)) return;
+  // Watched and rung: of a cheat, it may be another request already.
+  if (!arrived.empty() && arrived.front().inbound == &inbound) return;
   if (inbound.base() != level) inheritance_.SetBase(inbound, level);
   inbound.sequence = sequence;
   arrived.push_back({&inbound, nullptr, slot.sent_at.load()});

@@ -69,6 +69,9 @@ enum class Kind : uint32_t {
   kUnlent,
   kReplaced,
   kGrantEnded,
+  // Of who looks on.
+  kLook,
+  kLooked,
 };
 
 struct Header {
@@ -411,6 +414,44 @@ struct GrantEnded {  // notice to a holder: revoked, or the owner has gone; its 
 struct CloseRegion {  // -> Done
   static constexpr Kind kKind = Kind::kCloseRegion;
   CapabilityId capability;
+};
+
+// -- Looking on, by a socket that is neither a launcher's nor a process's. A user sees the
+// processes of its own launchers, uid 0 all of them.
+
+// The first process whose number is at least `process`, its threads from this entry of its page on
+// -> Looked
+struct Look {
+  static constexpr Kind kKind = Kind::kLook;
+  uint32_t version;
+  ProcessId process;
+  uint32_t entry;
+};
+// What a process says of its thread, read once and unchecked but for `server`, `channel` and
+// `channel_name`, which the broker knows better.
+struct LookedThread {
+  uint32_t id, tid;
+  uint8_t state, base, effective, reserved;
+  uint32_t blocked_on;  // layout.h
+  ProcessId server;     // SEND, REPLY: whose channel it is
+  ChannelId channel;    // SEND, REPLY
+  uint32_t serves[4];   // layout.h
+  uint64_t since;       // ticks
+  char name[32];        // ended by a zero byte unless it is as long
+  char channel_name[32];
+};
+static_assert(sizeof(LookedThread) == 112);       // no padding
+inline constexpr uint32_t kThreadsPerLook = 256;  // at most
+struct Looked {                                   // tail: the threads, then the process's name
+  static constexpr Kind kKind = Kind::kLooked;
+  ProcessId process;  // none: there are no more
+  uint32_t pid;       // 0: it has not joined
+  uint32_t uid;
+  int32_t ceiling;
+  uint32_t launcher_pid;
+  uint32_t name_server;
+  uint32_t threads;
+  uint32_t next_entry;  // 0: the rest of its page is free
 };
 
 template <typename T>

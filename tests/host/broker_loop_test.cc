@@ -64,7 +64,7 @@ struct BrokerProcess {
       : address(NewAddress()), listener(Listen(address)), process([&] {
           const rlimit few = {files, files};
           if (files != 0) setrlimit(RLIMIT_NOFILE, &few);
-          return RunBroker(std::move(listener), whom == For::kLauncher);
+          return RunBroker(std::move(listener), {.private_to_launcher = whom == For::kLauncher});
         }) {
     listener.Reset();
   }

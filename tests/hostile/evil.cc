@@ -63,7 +63,9 @@ std::vector<Range> SharedRanges(const char* name) {
 void ScribbleSlot(Slot& slot, Random& random) {
   switch (random() % 6) {
     case 0:
-      slot.state = static_cast<uint32_t>(random() % 256);
+      slot.request = MakeRequest(static_cast<uint32_t>(Tricky(random)), Ask(random() % 4));
+      slot.answer = static_cast<uint32_t>(random() % 2 == 0 ? random() % 1024 : random());
+      slot.taken = static_cast<uint32_t>(Tricky(random));
       break;
     case 1:
       slot.request_bytes = static_cast<uint32_t>(Tricky(random));
@@ -71,7 +73,6 @@ void ScribbleSlot(Slot& slot, Random& random) {
       break;
     case 2:
       slot.priority = static_cast<uint16_t>(Tricky(random));
-      slot.sequence = static_cast<uint32_t>(Tricky(random));
       slot.sent_at = Tricky(random);
       break;
     case 3:
@@ -89,7 +90,8 @@ void ScribbleSlot(Slot& slot, Random& random) {
       slot.reply_parts = {reinterpret_cast<uintptr_t>(&slot), random() % 3};
       break;
     default:
-      slot.state = static_cast<uint32_t>(Phase::kSent);
+      slot.request =
+          MakeRequest(NextSequence(SequenceOf(slot.request)), Ask(1 + random() % 3));
   }
 }
 

@@ -1,0 +1,30 @@
+// A short-lived launcher with one program.
+#include "apps/parley/visit.h"
+
+#include "absl/strings/str_cat.h"
+#include "apps/parley/commands.h"
+#include "libipc/machine.h"
+
+namespace parley_tool {
+
+int Visit(const std::string& broker, absl::Duration patience,
+          const std::function<int(ipc::Process&)>& ask) {
+  const parley::HostOptions options = {.limit_ns = absl::ToInt64Nanoseconds(patience),
+                                       .join = broker};
+  auto machine = ipc::MakeMachine(options, {{"parley-tool", ask}});
+  if (!machine.ok()) return Failure(machine.status());
+  if (absl::Status added = (*machine)->Add({.program = "parley-tool", .options = {}});
+      !added.ok()) {
+    return Failure(added);
+  }
+  const parley::RunReport report = (*machine)->Run();
+  if (!report.problems.empty()) return Failure(absl::UnknownError(report.problems[0]));
+  if (report.timed_out) {
+    return Failure(absl::DeadlineExceededError(absl::StrCat(broker, ": no answer within ",
+                                                            absl::FormatDuration(patience),
+                                                            "; `parley ps` shows who is busy")));
+  }
+  return report.processes.empty() ? 1 : report.processes[0].exit.code;
+}
+
+}  // namespace parley_tool

@@ -1,0 +1,20 @@
+// The tool as a process of a running system, for as long as one question takes.
+#ifndef PARLEY_APPS_PARLEY_VISIT_H_
+#define PARLEY_APPS_PARLEY_VISIT_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "ipc/process.h"
+
+namespace parley_tool {
+
+// Joins the broker at this address with one process that runs `ask` and prints what it learns.
+// Returns the exit status; 1, after one line, if it cannot join or has not ended in time.
+int Visit(const std::string& broker, absl::Duration patience,
+          const std::function<int(ipc::Process&)>& ask);
+
+}  // namespace parley_tool
+
+#endif  // PARLEY_APPS_PARLEY_VISIT_H_
