@@ -256,7 +256,10 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     const bool in_slot = result.info.request_bytes <= kInlineBytes;
     // The memory of a client that has left meanwhile may hold something else.
     const bool left = !in_slot && !IsWaitedFor(inbound->slot(), inbound->sequence);
-    if (copied.ok() && !left) return absl::OkStatus();
+    if (copied.ok() && !left) {
+      ExpectToWrite(inbound->slot());
+      return absl::OkStatus();
+    }
     if (in_slot) {  // it was there: the buffer is not
       FailMessage(result.message, Error::kNotReplied);
       return copied.status();

@@ -290,6 +290,7 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
       }
     }
     result.reply_bytes = reply_bytes;
+    ExpectToWrite(send.slot());
     return absl::OkStatus();
   }
   switch (const auto error = static_cast<Error>(slot.kernel_error)) {

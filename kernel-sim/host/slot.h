@@ -29,6 +29,10 @@ constexpr bool HasLetGo(uint32_t answer, uint32_t sequence) {
   return ahead == 0 ? OutcomeOf(answer) != Outcome::kNone : ahead < (~0u >> kSequenceShift) / 2;
 }
 
+// The next to write the beginning of the bytes is the caller: their line's trip is under way before
+// it is needed.
+inline void ExpectToWrite(Slot& slot) { __builtin_prefetch(slot.bytes.data(), /*rw=*/1); }
+
 // -- By the client
 
 // The request stands in the slot: sends it as `sequence`, which comes after the last. Returns

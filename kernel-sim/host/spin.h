@@ -29,7 +29,7 @@ inline void RelaxCpu() {
 // How long a wait without sleep is at least tried, and at most.
 struct SpinBounds {
   int64_t least_ns = 2'000;
-  int64_t most_ns = 50'000;
+  int64_t most_ns = 200'000;
 };
 inline constexpr SpinBounds kLowLatency = {100'000, 2'000'000};
 
