@@ -75,6 +75,9 @@ struct SimulationOptions {
 struct HostOptions {
   int cpus = 0;               // CPUs that the processes may run on, 0: all there are
   int64_t limit_ns = kNever;  // the run is stopped after this time
+  // For tests: large messages go the way they go where Linux does not permit a process to copy from
+  // and to another.
+  bool copies_through_link = false;
 };
 
 struct ProcessReport {

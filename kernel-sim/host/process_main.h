@@ -14,6 +14,7 @@ struct ProcessStart {
   const Program* program = nullptr;
   Farewell* farewell = nullptr;
   int64_t response_limit_ns = kNever;  // InitialProcess
+  bool copies_through_link = false;    // HostOptions
 };
 
 // Joins with the ticket, runs the program, says farewell and leaves by _exit(0). Called in a child

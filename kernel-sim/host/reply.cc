@@ -11,7 +11,6 @@
 
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
-#include "kernel-sim/host/transfer.h"
 #include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
@@ -49,6 +48,7 @@ void Process::WakeClient(Slot& slot) { FutexWake(slot.state, 1, Sharing::kShared
 absl::StatusOr<Inbound*> Process::BeginAnswer(MessageHandle message) {
   Inbound* inbound = FindMessage(message);
   if (inbound == nullptr || inbound->answering) return Refuse(Error::kMessageGone);
+  WaitUntilMoved(*inbound);
   // The client may have left without a look at its slot since.
   if (PhaseOf(inbound->slot().state.load()) != Phase::kTaken) ClientLeft(*inbound);
   if (!inbound->gone) return inbound;
@@ -121,7 +121,8 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!outcome.ok()) {
       phase = Phase::kFailed;
       slot.reply_bytes = 0;
-      slot.kernel_error = static_cast<uint8_t>(fits.ok() ? ErrorOf(outcome) : Error::kNotReplied);
+      slot.kernel_error =
+          static_cast<uint8_t>(fits.ok() ? ErrorForClient(outcome) : Error::kNotReplied);
     }
     numbers().bytes_copied += moved;
     wake = EndAnswer(inbound, phase, outcome);
@@ -172,21 +173,26 @@ void Process::MessageDrop(MessageHandle message) noexcept {
   if (EnterQuietly()) FailMessage(message, Error::kNotReplied);
 }
 
-// Holds the link of a message while its bytes are moved without the lock: another thread may answer
-// meanwhile.
+// Holds a message and its link while its bytes are moved without the lock.
 template <typename Move>
 absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
   Inbound* inbound = nullptr;
   {
     Locked locked(lock_);
     inbound = FindMessage(message);
-    if (inbound == nullptr || inbound->gone) return Refuse(Error::kMessageGone);
+    if (inbound == nullptr || inbound->gone || inbound->answering) {
+      return Refuse(Error::kMessageGone);
+    }
     ++inbound->link.held;
+    ++inbound->moving;
   }
   absl::StatusOr<uint64_t> moved = move(*inbound);
   Locked locked(lock_);
   if (moved.ok()) numbers().bytes_copied += *moved;
   const bool gone = inbound->gone || inbound->serial != message.serial;
+  if (--inbound->moving == 0 && inbound->answering) {
+    FutexWake(inbound->moving, 1, Sharing::kPrivate);
+  }
   --inbound->link.held;
   ReleaseIfUnused(inbound->link);
   if (!moved.ok() && gone) return Refuse(Error::kMessageGone);
@@ -196,15 +202,14 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
 absl::StatusOr<uint64_t> Process::MessageRead(MessageHandle message, uint64_t offset,
                                               MutableParts destination) {
   PARLEY_ENTER();
-  return MoveBytes(
-      message, [&](const Inbound& inbound) { return ReadRequest(inbound, offset, destination); });
+  return MoveBytes(message,
+                   [&](Inbound& inbound) { return ReadRequest(inbound, offset, destination); });
 }
 
 absl::StatusOr<uint64_t> Process::MessageWrite(MessageHandle message, uint64_t offset,
                                                ConstParts source) {
   PARLEY_ENTER();
-  return MoveBytes(message,
-                   [&](const Inbound& inbound) { return WriteReply(inbound, offset, source); });
+  return MoveBytes(message, [&](Inbound& inbound) { return WriteReply(inbound, offset, source); });
 }
 
 absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
@@ -224,7 +229,7 @@ absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
 
 // -- Bytes
 
-absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t offset,
+absl::StatusOr<uint64_t> Process::ReadRequest(Inbound& inbound, uint64_t offset,
                                               MutableParts destination) {
   if (offset >= inbound.request_bytes) return 0;
   if (inbound.request_bytes <= kInlineBytes) {
@@ -234,14 +239,12 @@ absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t o
     if (copied < wanted) return MakeError(Error::kBadAddress, kOwnAddress);
     return copied;
   }
-  return ReadRemote(*inbound.link.client, inbound.request_parts, inbound.request_bytes, offset,
-                    destination);
+  return ReadFar(inbound, offset, destination);
 }
 
-absl::StatusOr<uint64_t> Process::WriteReply(const Inbound& inbound, uint64_t offset,
-                                             ConstParts source) {
+absl::StatusOr<uint64_t> Process::WriteReply(Inbound& inbound, uint64_t offset, ConstParts source) {
   if (offset >= inbound.reply_room) return 0;
-  return WriteRemote(*inbound.link.client, inbound.reply_parts, inbound.reply_room, offset, source);
+  return WriteFar(inbound, offset, source);
 }
 
 }  // namespace parley::host

@@ -22,8 +22,7 @@ constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
 
 bool IsWaiting(uint32_t state) {
   const Phase phase = PhaseOf(state);
-  return (phase == Phase::kSent || phase == Phase::kTaken) &&
-         (state & (kNudged | kServerGone)) == 0;
+  return (phase == Phase::kSent || phase == Phase::kTaken) && (state & kLookUp) == 0;
 }
 
 }  // namespace
@@ -174,6 +173,10 @@ absl::Status Process::AwaitReply(Sending& send) {
     const bool cancelled = TakeCancel(thread);
     if (cancelled || (send.until != kNever && send.until <= MonotonicNs())) {
       if (absl::Status left = LeaveInTime(send, cancelled); !left.ok()) return left;
+      continue;
+    }
+    if ((state & kCopyAsked) != 0) {
+      ServeCopy(send);
       continue;
     }
     ShowState(thread, phase == Phase::kSent ? ThreadState::kSend : ThreadState::kReply,

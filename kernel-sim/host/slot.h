@@ -54,8 +54,7 @@ inline uint32_t PrepareSleep(Slot& slot) {
   uint32_t state = slot.state.load();
   for (;;) {
     const Phase phase = PhaseOf(state);
-    if ((phase != Phase::kSent && phase != Phase::kTaken) ||
-        (state & (kNudged | kServerGone)) != 0) {
+    if ((phase != Phase::kSent && phase != Phase::kTaken) || (state & kLookUp) != 0) {
       return 0;
     }
     if ((state & kClientSleeps) != 0) return state;
