@@ -84,6 +84,9 @@ struct HostOptions {
   // A path, for the run's broker to listen at for everybody (kernel-sim/service.h): the run lasts
   // until SIGTERM or SIGINT, which is its good end.
   std::string serve_at = {};
+  // For tests: large messages go the way they go where Linux does not permit a process to copy from
+  // and to another.
+  bool copies_through_link = false;
 };
 
 struct ProcessReport {

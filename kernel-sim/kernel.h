@@ -280,7 +280,11 @@ class Kernel {
                                   std::string_view text) = 0;
   // For destructors: as ReplyError(kAborted, ""), does nothing on a dead handle (S4).
   virtual void MessageDrop(MessageHandle message) noexcept = 0;
-  // S5: bytes moved, short past the end. kMessageGone.
+  // S5: bytes moved, short past the end. kMessageGone. On the host kernel, where Linux does not
+  // permit this process to copy from and to the client's, the client's thread serves the copy: in
+  // 1 s and 16 ns for each byte at most, else kDeadline, for whatever is copied of this message.
+  // Receive then gives its message up (the client gets kNotReplied) and goes on to the next; Reply
+  // fails.
   virtual absl::StatusOr<uint64_t> MessageRead(MessageHandle message, uint64_t offset,
                                                MutableParts destination) = 0;
   virtual absl::StatusOr<uint64_t> MessageWrite(MessageHandle message, uint64_t offset,

@@ -342,7 +342,8 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
                    .farewell = child.farewell.As<Farewell>(),
                    .response_limit_ns =
                        child.initial == nullptr ? kNever : child.initial->response_limit_ns,
-                   .low_latency = options_.low_latency});
+                   .low_latency = options_.low_latency,
+                   .copies_through_link = options_.copies_through_link});
     _exit(0);
   }
   // Its last words are nobody else's to write.

@@ -60,6 +60,8 @@ inline constexpr uint32_t kNudged = 8;        // the client's own process wants 
 inline constexpr uint32_t kWatched = 16;      // the server looks here before it sleeps: do not ring
 inline constexpr uint32_t kServerGone = 32;   // set by the client's agent: no reply will come
 inline constexpr uint32_t kClientLeft = 64;   // nobody waits for this answer (D3)
+inline constexpr uint32_t kCopyAsked = 128;   // the server asks for a copy (Staging)
+inline constexpr uint32_t kLookUp = kNudged | kServerGone | kCopyAsked;  // not to be slept on
 constexpr Outcome OutcomeOf(uint32_t answer) { return static_cast<Outcome>(answer & 3); }
 constexpr uint32_t MakeAnswer(uint32_t sequence, Outcome outcome, uint32_t flags) {
   return sequence << kSequenceShift | static_cast<uint32_t>(outcome) | flags;
@@ -75,7 +77,8 @@ struct SharedReference {
 };
 
 // Requests and replies up to kInlineBytes travel in the slot itself. What is longer stays in the
-// client's memory, where the server finds it by these.
+// client's memory, where the server finds it by these; where Linux does not let it go there, the
+// client's thread copies, by way of a staging area.
 struct RemoteParts {
   uint64_t address = 0;  // of an array of {address, length} in the client's memory
   uint64_t count = 0;
@@ -109,6 +112,44 @@ static_assert(std::atomic<uint32_t>::is_always_lock_free);
 static_assert(offsetof(Slot, answer) == 64 && offsetof(Slot, bytes) == 128);
 static_assert(sizeof(Slot) == 4736);
 
+// -- A staging area: where a client's thread, blocked in its send, serves the copies that Linux
+// does not permit its server to make itself. One for each slot, a chunk at a time.
+
+// Whose turn it is; who may change it:
+//
+//   kNobody ---server--> kClient ---client--> kServed   --server--> kNobody or kClient
+//                           |                 kRefused  --server--> kNobody
+//                           +--server--> kNobody (it has given up)
+//
+// The server fills in the ask (and the bytes, if they are to be written into the reply), gives the
+// turn to the client, and sets kCopyAsked in the slot's answer. The client
+// copies nothing but within the request and the reply buffers of this one send.
+enum class Turn : uint32_t {
+  kNobody = 0,
+  kClient = 1,   // the ask stands here, and is the client's to serve
+  kServed = 2,   // its bytes are copied
+  kRefused = 3,  // it is not within what the client offers, or that is not the client's memory
+};
+inline constexpr uint32_t kTurnMask = 3;
+inline constexpr uint32_t kServerSleeps = 4;  // a thread of the server waits in the kernel
+
+constexpr Turn TurnOf(uint32_t word) { return static_cast<Turn>(word & kTurnMask); }
+
+// A chunk: as large as its two wake-ups are small beside its two copies.
+inline constexpr size_t kStagingBytes = 65536;
+
+struct CopyAsk {
+  uint64_t offset = 0;    // into the request or the reply
+  uint32_t length = 0;    // at most kStagingBytes
+  uint32_t to_reply = 0;  // 0: from the request into `bytes`; else from there into the reply
+};
+struct Staging {
+  alignas(kCacheLine) std::atomic<uint32_t> turn;
+  CopyAsk ask;
+  alignas(kCacheLine) std::array<std::byte, kStagingBytes> bytes;
+};
+static_assert(offsetof(Staging, ask) == 8 && offsetof(Staging, bytes) == 64);
+
 // -- A lane: pulses from one source (a connection or an event) on their way to a channel
 
 // An entry with count 0 is the sender's to fill; with another it is queued. The receiver takes the
@@ -141,6 +182,7 @@ struct Link {
   std::atomic<uint32_t> no_spin;        // who waits sleeps at once
   alignas(kCacheLine) std::array<Slot, kSlotsPerLink> slots;
   Lane lane;
+  std::array<Staging, kSlotsPerLink> staging;  // Linux finds memory for it when it is first used
 };
 
 // -- A bell: who wants attention on one channel, among the clients of one user

@@ -27,7 +27,9 @@
 #include "kernel-sim/core/thread.h"
 #include "kernel-sim/core/timer.h"
 #include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/futex.h"
 #include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/priority_lock.h"
 #include "kernel-sim/host/spin.h"
 #include "kernel-sim/host/wire.h"
 #include "kernel-sim/kernel.h"
@@ -38,6 +40,9 @@ struct HostChannel;
 struct OutConnection;
 struct ServedLink;
 
+// How long a client may take to serve a copy, besides what its bytes need (link_copy.h).
+inline constexpr int64_t kCopyPatienceNs = 1'000'000'000;
+
 // A Linux process at the far end of a link. Its pidfd tells of its death when no broker does.
 // Closing that does not end its watch: the broker holds the same open file.
 struct FarProcess {
@@ -46,6 +51,9 @@ struct FarProcess {
   UniqueFd pidfd;
   int watched_by = -1;  // the agent's epoll
   bool dead = false;
+  // As a client whose bytes this process copies (copies.cc).
+  std::atomic<bool> refused{false};  // Linux does not permit it: it goes through the link
+  std::atomic<int64_t> patience_ns{kCopyPatienceNs};
 };
 using FarPointer = std::shared_ptr<FarProcess>;
 
@@ -101,6 +109,7 @@ struct OutSlot {
   int ceiling = kMaxPriority;
   Slot& slot() const { return link->link().slots[index]; }
   OutLink::Use& use() const { return link->uses[index]; }
+  Staging& staging() const { return link->link().staging[index]; }
   uint32_t bit() const { return link->first_bit + index; }
 };
 
@@ -125,7 +134,8 @@ struct HostThread : Thread {
         scheduling(scheduling),
         name(std::move(name)),
         receive_spin(spin),
-        send_spin(spin) {}
+        send_spin(spin),
+        copy_spin(spin) {}
 
   Scheduling scheduling;
   const std::string name;
@@ -149,7 +159,7 @@ struct HostThread : Thread {
   struct Inbound* delivered = nullptr;
   std::optional<PulseInfo> pulse;
   HostChannel* receiving = nullptr;
-  Spinner receive_spin, send_spin;
+  Spinner receive_spin, send_spin, copy_spin;
   int client_cpu = -1;  // where the sender of the message received last ran, by its own word
 
   // Where it waits for a peer (pairing.cc).
@@ -184,6 +194,12 @@ struct CondVar {
 
 // -- As a server
 
+// Of one message: its copies through the link, one after the other (S5).
+struct CopyTurns {
+  PriorityLock lock;
+  std::atomic<bool> unserved{false};  // the client has let one wait in vain: no other is tried
+};
+
 // One slot of a client as its server sees it: a thread of the core's, so that P3 and P4 are the
 // core's to work out. Its id is kNone; its base priority is what the client claims, clamped.
 //
@@ -214,6 +230,10 @@ struct Inbound : Thread {
   bool unblock_requested = false;  // D3
   uint8_t unblock_priority = 0;    // of the unblock pulse, to withdraw it (D4)
   bool answering = false;          // a thread writes the answer
+  // Threads that read or write its bytes. While there are some it is not answered: that gives the
+  // client its buffers back, for its next request (S4). Changed under the lock.
+  std::atomic<uint32_t> moving{0};
+  CopyTurns copies;  // where the client serves them
   // Read once from the slot when the request was taken, and checked.
   uint32_t thread = 0;
   uint32_t request_bytes = 0, reply_room = 0;
@@ -225,6 +245,7 @@ struct Inbound : Thread {
     for (size_t i = 0; i < reference_count; ++i) lease_words[i].store(0);
   }
   Slot& slot() const;
+  Staging& staging() const;
 };
 
 // A pulse that waits in a lane, as queued on the channel. Its count is in the lane. Its source is a
@@ -277,6 +298,7 @@ struct ServedLink {
   Link& link() const { return *memory.As<Link>(); }
 };
 inline Slot& Inbound::slot() const { return link.link().slots[slot_index]; }
+inline Staging& Inbound::staging() const { return link.link().staging[slot_index]; }
 
 // A channel's bell for the clients of one user.
 struct ServedBell {

@@ -48,50 +48,57 @@ void PriorityLock::LockSlowly() {
   contenders_.fetch_add(1);
   const uint32_t self = LinuxThreadId();
   bool taken = false;
-  if (bias_.load() != 0 || word_.IsHeldBy(self)) taken = TakeBias();
+  if (bias_.load() != nullptr || word_.IsHeldBy(self)) taken = TakeBias();
   // A thread whose bias was taken while it looked whether it had it was seen inside: then the lock
   // is its own, and others may already wait for it.
   if (!word_.IsHeldBy(self)) word_.Lock();
   contenders_.fetch_sub(1);
-  by_bias_ = false;
+  holder_ = nullptr;
   if (taken) patience_ = std::min(patience_ * 2, kLastPatience);
 }
 
 bool PriorityLock::TakeBias() {
   gate_.Lock();
-  const uint32_t owner = bias_.exchange(0);
-  if (owner != 0) {
+  Bias* const owner = bias_.exchange(nullptr);
+  if (owner != nullptr) {
     PARLEY_CHECK(Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0);
     // Acquire, paired with the release in LeaveBiased.
-    if (inside_.load(std::memory_order_acquire) == 0) word_.TakeFrom(owner);
+    if (owner->inside.load(std::memory_order_acquire) == 0) word_.TakeFrom(owner->thread);
   }
   gate_.Unlock();
-  return owner != 0;
+  return owner != nullptr;
 }
 
 // Invariant 3: who took the bias has left the gate. If it saw this thread inside, `word_` is still
 // this thread's to let go of.
-void PriorityLock::LeaveAtGate(uint32_t self) {
+void PriorityLock::LeaveAtGate() {
   gate_.Lock();
-  if (word_.IsHeldBy(self)) word_.Unlock();
+  if (word_.IsHeldBy(LinuxThreadId())) word_.Unlock();
   gate_.Unlock();
 }
 
 // Instead of an unlock. False: somebody else is on its way, and the lock still held.
-bool PriorityLock::GiveBias(uint32_t self) {
+bool PriorityLock::GiveBias() {
   streak_ = 0;
   if (!CanTakeBias()) return false;
-  by_bias_ = true;
-  inside_.store(1);
-  bias_.store(self);
+  const uint32_t self = LinuxThreadId();
+  auto found = std::find_if(biases_.begin(), biases_.end(),
+                            [&](const auto& bias) { return bias->thread == self; });
+  if (found == biases_.end()) {
+    found = biases_.insert(found, std::make_unique<Bias>(self));
+  }
+  Bias& own = **found;
+  holder_ = &own;
+  own.inside.store(1);
+  bias_.store(&own);
   if (contenders_.load() == 0) {
-    LeaveBiased(self);
+    LeaveBiased(own);
     return true;
   }
   gate_.Lock();  // whoever has taken it meanwhile has seen this thread inside
-  bias_.store(0);
-  inside_.store(0);
-  by_bias_ = false;
+  bias_.store(nullptr);
+  own.inside.store(0);
+  holder_ = nullptr;
   gate_.Unlock();
   return false;
 }

@@ -4,8 +4,8 @@
 // cannot keep one of high priority waiting behind one of middle priority.
 //
 // A thread that has taken it often enough with nobody else in between is given the bias: `word_`
-// stays its own, and it enters and leaves by plain stores to `inside_`. Whoever else wants the lock
-// takes the bias away first. Invariants and why they hold:
+// stays its own, and it enters and leaves by plain stores to the `inside` of its own record. Whoever
+// else wants the lock takes the bias away first. Invariants and why they hold:
 //
 //   1. While biased, nobody waits on `word_`. A contender counts itself in `contenders_`, then
 //   looks at `bias_`; who gives itself the bias does so crosswise, so one of the two sees the other.
@@ -20,6 +20,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "kernel-sim/host/futex.h"
@@ -58,64 +60,72 @@ class PriorityFutex {
 class ABSL_LOCKABLE PriorityLock {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
-    const uint32_t self = LinuxThreadId();
-    if (bias_.load(std::memory_order_relaxed) == self && EnterBiased(self)) return;
+    if (Bias* own = OwnBias(); own != nullptr && EnterBiased(*own)) return;
     if (word_.TryLock()) {
-      by_bias_ = false;
+      holder_ = nullptr;
     } else {
       LockSlowly();
     }
   }
   // False also for its holder.
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
-    const uint32_t self = LinuxThreadId();
-    if (bias_.load(std::memory_order_relaxed) == self) {
-      return inside_.load(std::memory_order_relaxed) == 0 && EnterBiased(self);
+    if (Bias* own = OwnBias()) {
+      return own->inside.load(std::memory_order_relaxed) == 0 && EnterBiased(*own);
     }
     if (!word_.TryLock()) return false;
-    by_bias_ = false;
+    holder_ = nullptr;
     return true;
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
-    const uint32_t self = LinuxThreadId();
-    if (by_bias_) {
-      LeaveBiased(self);
-    } else if (!EarnsBias(self) || !GiveBias(self)) {
+    if (holder_ != nullptr) {
+      LeaveBiased(*holder_);
+    } else if (!EarnsBias() || !GiveBias()) {
       word_.Unlock();
     }
   }
 
  private:
-  bool EnterBiased(uint32_t self) {
-    inside_.store(1, std::memory_order_relaxed);
+  // One for each thread that ever had the bias. One that has lost it long ago may still write into
+  // its own on its way to find that out.
+  struct Bias {
+    const uint32_t thread;  // Linux id
+    std::atomic<uint32_t> inside{0};
+  };
+  Bias* OwnBias() const {
+    Bias* bias = bias_.load(std::memory_order_acquire);
+    return bias != nullptr && bias->thread == LinuxThreadId() ? bias : nullptr;
+  }
+  bool EnterBiased(Bias& own) {
+    own.inside.store(1, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // invariant 2: the rest is membarrier's
-    if (bias_.load(std::memory_order_relaxed) == self) return true;
-    inside_.store(0, std::memory_order_relaxed);
+    if (bias_.load(std::memory_order_relaxed) == &own) return true;
+    own.inside.store(0, std::memory_order_relaxed);
     return false;
   }
-  void LeaveBiased(uint32_t self) {
-    inside_.store(0, std::memory_order_release);
+  void LeaveBiased(Bias& own) {
+    own.inside.store(0, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);  // invariant 2: the rest is membarrier's
-    if (bias_.load(std::memory_order_relaxed) != self) LeaveAtGate(self);
+    if (bias_.load(std::memory_order_relaxed) != &own) LeaveAtGate();
   }
-  bool EarnsBias(uint32_t self) {
+  bool EarnsBias() {
+    const uint32_t self = LinuxThreadId();
     if (last_ == self) return ++streak_ >= patience_;
     last_ = self;
     streak_ = 0;
     return false;
   }
   void LockSlowly();
-  void LeaveAtGate(uint32_t self);
+  void LeaveAtGate();
   bool TakeBias();
-  bool GiveBias(uint32_t self);
+  bool GiveBias();
 
   PriorityFutex word_;
-  std::atomic<uint32_t> bias_{0};    // the Linux id of who has it
-  std::atomic<uint32_t> inside_{0};  // set by who has it alone: it holds the lock
+  std::atomic<Bias*> bias_{nullptr};  // of who has it
   std::atomic<uint32_t> contenders_{0};
   PriorityFutex gate_;
   // Guarded by the lock.
-  bool by_bias_ = false;  // how its holder came by it
+  std::vector<std::unique_ptr<Bias>> biases_;
+  Bias* holder_ = nullptr;  // how its holder came by it: null by `word_`
   uint32_t last_ = 0, streak_ = 0;
   uint32_t patience_ = kFirstPatience;  // locks in a row that earn the bias
 

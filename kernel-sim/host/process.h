@@ -298,9 +298,20 @@ class Process final : public Kernel {
   static void WakeClient(Slot& slot);
   template <typename Move>
   absl::StatusOr<uint64_t> MoveBytes(MessageHandle message, Move move);
-  absl::StatusOr<uint64_t> ReadRequest(const Inbound& inbound, uint64_t offset,
-                                       MutableParts destination);
-  absl::StatusOr<uint64_t> WriteReply(const Inbound& inbound, uint64_t offset, ConstParts source);
+  absl::StatusOr<uint64_t> ReadRequest(Inbound& inbound, uint64_t offset, MutableParts destination);
+  absl::StatusOr<uint64_t> WriteReply(Inbound& inbound, uint64_t offset, ConstParts source);
+
+  // -- copies.cc
+  void ServeCopy(Sending& send);
+  static Error ErrorForClient(const absl::Status& failed);
+  // Waits until no thread reads or writes the message's bytes. The lock is held on entry and on
+  // return; meanwhile the message is `answering`.
+  void WaitUntilMoved(Inbound& inbound) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  absl::StatusOr<uint64_t> ReadFar(Inbound& inbound, uint64_t offset, MutableParts destination);
+  absl::StatusOr<uint64_t> WriteFar(Inbound& inbound, uint64_t offset, ConstParts source);
+  template <typename Remote, typename Through>
+  absl::StatusOr<uint64_t> MoveFar(Inbound& inbound, uint64_t bytes, Remote remote,
+                                   Through through);
 
   // -- serving.cc
   void ClientWantsToLeave(Inbound& inbound);

@@ -15,6 +15,7 @@ struct ProcessStart {
   Farewell* farewell = nullptr;
   int64_t response_limit_ns = kNever;  // InitialProcess
   bool low_latency = false;            // HostOptions
+  bool copies_through_link = false;    // HostOptions
 };
 
 // Joins with the ticket, runs the program, says farewell and leaves by _exit(0). Called in a child

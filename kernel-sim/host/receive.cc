@@ -188,6 +188,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   std::copy_n(slot.region.begin(), inbound.reference_count, inbound.references.begin());
   inbound.serial = uint64_t{Raw(birth_.process)} << 40 | ++last_serial_;
   inbound.gone = inbound.unblock_requested = inbound.answering = false;
+  inbound.copies.unserved = false;
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
   if (queued) --inbound.link.held;
   server.delivered = &inbound;
@@ -265,7 +266,8 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
       return copied.status();
     }
     // What the client offered is not there: its error, and the server goes on to the next.
-    FailMessage(result.message, copied.ok() ? Error::kNotReplied : ErrorOf(copied.status()));
+    FailMessage(result.message,
+                copied.ok() ? Error::kNotReplied : ErrorForClient(copied.status()));
   }
 }
 

@@ -10,7 +10,6 @@
 
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
-#include "kernel-sim/host/transfer.h"
 #include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
@@ -48,6 +47,7 @@ void Process::WakeClient(Slot& slot) { FutexWake(slot.answer, 1, Sharing::kShare
 absl::StatusOr<Inbound*> Process::BeginAnswer(MessageHandle message) {
   Inbound* inbound = FindMessage(message);
   if (inbound == nullptr || inbound->answering) return Refuse(Error::kMessageGone);
+  WaitUntilMoved(*inbound);
   // The client may have left without a look at its slot since.
   if (inbound->slot().request.load() == MakeRequest(inbound->sequence, Ask::kLeft)) {
     ClientLeft(*inbound);
@@ -124,7 +124,8 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!outcome.ok()) {
       how = Outcome::kFailed;
       slot.reply_bytes = 0;
-      slot.kernel_error = static_cast<uint8_t>(fits.ok() ? ErrorOf(outcome) : Error::kNotReplied);
+      slot.kernel_error =
+          static_cast<uint8_t>(fits.ok() ? ErrorForClient(outcome) : Error::kNotReplied);
     }
     numbers().bytes_copied += moved;
     wake = EndAnswer(inbound, how, outcome);
@@ -175,16 +176,18 @@ void Process::MessageDrop(MessageHandle message) noexcept {
   if (EnterQuietly()) FailMessage(message, Error::kNotReplied);
 }
 
-// Holds the link of a message while its bytes are moved without the lock: another thread may answer
-// meanwhile.
+// Holds a message and its link while its bytes are moved without the lock.
 template <typename Move>
 absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
   Inbound* inbound = nullptr;
   {
     Locked locked(lock_);
     inbound = FindMessage(message);
-    if (inbound == nullptr || inbound->gone) return Refuse(Error::kMessageGone);
+    if (inbound == nullptr || inbound->gone || inbound->answering) {
+      return Refuse(Error::kMessageGone);
+    }
     ++inbound->link.held;
+    ++inbound->moving;
   }
   absl::StatusOr<uint64_t> moved = move(*inbound);
   Locked locked(lock_);
@@ -192,6 +195,9 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
   // Bytes of a client that has left, or was answered, may be of something else by now.
   const bool gone = inbound->gone || inbound->serial != message.serial ||
                     !IsWaitedFor(inbound->slot(), inbound->sequence);
+  if (--inbound->moving == 0 && inbound->answering) {
+    FutexWake(inbound->moving, 1, Sharing::kPrivate);
+  }
   --inbound->link.held;
   ReleaseIfUnused(inbound->link);
   if (gone) return Refuse(Error::kMessageGone);
@@ -201,15 +207,14 @@ absl::StatusOr<uint64_t> Process::MoveBytes(MessageHandle message, Move move) {
 absl::StatusOr<uint64_t> Process::MessageRead(MessageHandle message, uint64_t offset,
                                               MutableParts destination) {
   PARLEY_ENTER();
-  return MoveBytes(
-      message, [&](const Inbound& inbound) { return ReadRequest(inbound, offset, destination); });
+  return MoveBytes(message,
+                   [&](Inbound& inbound) { return ReadRequest(inbound, offset, destination); });
 }
 
 absl::StatusOr<uint64_t> Process::MessageWrite(MessageHandle message, uint64_t offset,
                                                ConstParts source) {
   PARLEY_ENTER();
-  return MoveBytes(message,
-                   [&](const Inbound& inbound) { return WriteReply(inbound, offset, source); });
+  return MoveBytes(message, [&](Inbound& inbound) { return WriteReply(inbound, offset, source); });
 }
 
 absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
@@ -229,20 +234,7 @@ absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
 
 // -- Bytes
 
-namespace {
-
-// Read once: the client may write on. kInvalidArgument: more than it can have sent.
-absl::StatusOr<RemoteParts> Fetch(const RemoteParts& shared) {
-  RemoteParts parts;
-  std::memcpy(&parts, &shared, sizeof(parts));
-  asm volatile("" : "+m"(parts));
-  if (parts.count > kMaxParts) return Refuse(Error::kInvalidArgument);
-  return parts;
-}
-
-}  // namespace
-
-absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t offset,
+absl::StatusOr<uint64_t> Process::ReadRequest(Inbound& inbound, uint64_t offset,
                                               MutableParts destination) {
   if (offset >= inbound.request_bytes) return 0;
   if (inbound.request_bytes <= kInlineBytes) {
@@ -252,18 +244,12 @@ absl::StatusOr<uint64_t> Process::ReadRequest(const Inbound& inbound, uint64_t o
     if (copied < wanted) return MakeError(Error::kBadAddress, kOwnAddress);
     return copied;
   }
-  const auto parts = Fetch(inbound.slot().request_parts);
-  if (!parts.ok()) return parts.status();
-  return ReadRemote(*inbound.link.client, *parts, inbound.request_bytes, offset,
-                    destination);
+  return ReadFar(inbound, offset, destination);
 }
 
-absl::StatusOr<uint64_t> Process::WriteReply(const Inbound& inbound, uint64_t offset,
-                                             ConstParts source) {
+absl::StatusOr<uint64_t> Process::WriteReply(Inbound& inbound, uint64_t offset, ConstParts source) {
   if (offset >= inbound.reply_room) return 0;
-  const auto parts = Fetch(inbound.slot().reply_parts);
-  if (!parts.ok()) return parts.status();
-  return WriteRemote(*inbound.link.client, *parts, inbound.reply_room, offset, source);
+  return WriteFar(inbound, offset, source);
 }
 
 }  // namespace parley::host

@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kLastDeadlockCheckNs = 1'000'000'000;
 
 bool IsWaiting(uint32_t answer, uint32_t sequence) {
-  return !IsAnswer(answer, sequence) && (answer & (kNudged | kServerGone)) == 0;
+  return !IsAnswer(answer, sequence) && (answer & kLookUp) == 0;
 }
 
 }  // namespace
@@ -170,6 +170,10 @@ absl::Status Process::AwaitReply(Sending& send) {
     const bool cancelled = TakeCancel(thread);
     if (cancelled || (send.until != kNever && send.until <= MonotonicNs())) {
       if (absl::Status left = LeaveInTime(send, cancelled); !left.ok()) return left;
+      continue;
+    }
+    if ((answer & kCopyAsked) != 0) {
+      ServeCopy(send);
       continue;
     }
     const bool taken = IsTaken(slot, send.sequence);

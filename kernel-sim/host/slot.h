@@ -73,7 +73,7 @@ inline bool Leave(Slot& slot, uint32_t sequence) {
 inline uint32_t PrepareSleep(Slot& slot, uint32_t sequence) {
   uint32_t answer = slot.answer.load();
   for (;;) {
-    if (IsAnswer(answer, sequence) || (answer & (kNudged | kServerGone)) != 0) return 0;
+    if (IsAnswer(answer, sequence) || (answer & kLookUp) != 0) return 0;
     if ((answer & kClientSleeps) != 0) return answer;
     if (slot.answer.compare_exchange_weak(answer, answer | kClientSleeps)) {
       return answer | kClientSleeps;

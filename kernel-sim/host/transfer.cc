@@ -15,17 +15,21 @@
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
-namespace {
-
-static_assert(sizeof(iovec) == sizeof(ConstBytes));
 
 bool IsAlive(const FarProcess& far) {
   pollfd pidfd = {far.pidfd.get(), POLLIN, 0};
   return poll(&pidfd, 1, 0) == 0;
 }
 
+namespace {
+
+static_assert(sizeof(iovec) == sizeof(ConstBytes));
+
 absl::Status Failure(const FarProcess& far) {
-  if (errno == EPERM && IsAlive(far)) {
+  // A seccomp filter may say any of them.
+  const bool refused = errno == EPERM || errno == EACCES || errno == ENOSYS;
+  if (errno == ESRCH || !IsAlive(far)) return Refuse(Error::kMessageGone);
+  if (refused) {
     return MakeError(Error::kNotPermitted,
                      "Linux does not permit to copy between these two processes");
   }

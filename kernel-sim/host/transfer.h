@@ -10,11 +10,15 @@ namespace parley::host {
 
 // Copies from, or to, what `parts` says of the far process's memory, skipping its first `offset` of
 // `bytes`. Returns the bytes moved, short past the end. kBadAddress: the far process offered what
-// it does not have, or is gone. kNotPermitted: Linux does not let this process near that one.
+// it does not have. kMessageGone: it has died. kNotPermitted: Linux does not let this process near
+// that one.
 absl::StatusOr<uint64_t> ReadRemote(const FarProcess& far, const RemoteParts& parts, uint64_t bytes,
                                     uint64_t offset, MutableParts destination);
 absl::StatusOr<uint64_t> WriteRemote(const FarProcess& far, const RemoteParts& parts,
                                      uint64_t bytes, uint64_t offset, ConstParts source);
+
+// Whether the process is still there, by its pidfd.
+bool IsAlive(const FarProcess& far);
 
 }  // namespace parley::host
 

@@ -15,18 +15,28 @@ namespace {
 // A world that hangs is ended, and fails its test.
 constexpr int64_t kHostLimitNs = 30'000'000'000;
 
-bool HostIsPicked() {
+enum class Picked { kSimulation, kHost, kHostThroughLink };
+
+Picked PickKernel() {
   const char* picked = std::getenv("PARLEY_TEST_KERNEL");
   const std::string_view kernel = picked == nullptr ? "sim" : picked;
-  if (kernel == "sim") return false;
-  if (kernel == "host") return true;
-  std::fprintf(stderr, "PARLEY_TEST_KERNEL is '%s'; it can be sim or host\n", picked);
+  if (kernel == "sim") return Picked::kSimulation;
+  if (kernel == "host") return Picked::kHost;
+  if (kernel == "host-link") return Picked::kHostThroughLink;
+  std::fprintf(stderr, "PARLEY_TEST_KERNEL is '%s'; it can be sim, host or host-link\n", picked);
   std::exit(2);
+}
+
+Picked ThePicked() {
+  static const Picked picked = PickKernel();
+  return picked;
 }
 
 ipc::KernelChoice Kernel(const Needs& needs) {
   if (!OnHost()) return parley::SimulationOptions();
-  return parley::HostOptions{.cpus = needs.one_cpu ? 1 : 0, .limit_ns = kHostLimitNs};
+  return parley::HostOptions{.cpus = needs.one_cpu ? 1 : 0,
+                             .limit_ns = kHostLimitNs,
+                             .copies_through_link = ThePicked() == Picked::kHostThroughLink};
 }
 
 bool TryRealTime() {
@@ -46,10 +56,7 @@ bool CanRunRealTime() {
   return can;
 }
 
-bool OnHost() {
-  static const bool on_host = HostIsPicked();
-  return on_host;
-}
+bool OnHost() { return ThePicked() != Picked::kSimulation; }
 
 parley::RunReport RunAny(const std::vector<Actor>& actors, const Needs& needs) {
   return tests::RunAny(actors, Kernel(needs));

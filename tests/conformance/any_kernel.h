@@ -1,10 +1,11 @@
 // The kernel that the conformance suite runs on, and how its tests order things on every kernel.
 //
-// PARLEY_TEST_KERNEL=host picks the host kernel, where each process is a real one that runs beside
-// the others on as many CPUs as there are, under whatever load. So tests order things by facts: by
-// replies, pulses, flags in shared memory (WaitUntil). For one fact there is no sign, that a thread
-// has come to block in a call: LetBlock alone stands for it. No test asserts a time on the host:
-// how long something took at most is checked in virtual time only (InTime).
+// PARLEY_TEST_KERNEL=host picks the host kernel, host-link the same as if Linux did not permit
+// processes to copy from each other. There each process is a real one that runs beside the others
+// on as many CPUs as there are, under whatever load. So tests order things by facts: by replies,
+// pulses, flags in shared memory (WaitUntil). For one fact there is no sign, that a thread has come
+// to block in a call: LetBlock alone stands for it. No test asserts a time on the host: how long
+// something took at most is checked in virtual time only (InTime).
 #ifndef PARLEY_TESTS_CONFORMANCE_ANY_KERNEL_H_
 #define PARLEY_TESTS_CONFORMANCE_ANY_KERNEL_H_
 

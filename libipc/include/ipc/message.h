@@ -73,8 +73,10 @@ class [[nodiscard]] Message {
   // The beginning of the request, min(request_bytes, kInlineBytes); empty for a receive into a
   // buffer of the caller's.
   ConstBytes bytes() const { return {inline_.data(), inline_size_}; }
-  // S5: copies from the request at `offset`; returns the bytes copied, short past the end. Never
-  // blocks. kMessageGone.
+  // S5: copies from the request at `offset`; returns the bytes copied, short past the end. Does not
+  // block, but that on the host kernel the client's thread serves the copy where Linux does not
+  // permit this process to make it; kDeadline: it did not within 1 s and 16 ns for each byte, and
+  // no more is copied of this message. kMessageGone, also while another thread replies.
   absl::StatusOr<uint64_t> Read(uint64_t offset, MutableBytes destination) const;
   // S5: the same into the reply.
   absl::StatusOr<uint64_t> Write(uint64_t offset, ConstBytes source) const;
@@ -99,7 +101,7 @@ class [[nodiscard]] Message {
 
   // S1, S4: ends the client's wait; never blocks. Returns how many bytes the client took (S2). The
   // message is over, whatever is returned but kBadAddress. kMessageGone (D3), kInvalidArgument:
-  // more than 1 GiB.
+  // more than 1 GiB; kDeadline: as Read. What other threads read or write of it then, it waits for.
   absl::StatusOr<uint64_t> Reply(ConstBytes reply) {
     return ReplyParts(absl::MakeConstSpan(&reply, 1));
   }
