@@ -145,7 +145,9 @@ test: $(BUILD)/bin/tests all
 
 bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
-	@$(BUILD)/bin/bench-peers $(PEERFLAGS)
+	@mkdir -p out
+	@$(BUILD)/bin/bench-peers --json=out/bench.json --svg=out/bench.svg $(PEERFLAGS)
+	@echo "rows: out/bench.json, picture: out/bench.svg"
 
 # Everything is built once more, for clang's libFuzzer. What a run finds of use it keeps with its
 # build; an input that fails lies beside, and the program takes it as its argument to repeat it.

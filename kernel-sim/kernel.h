@@ -93,7 +93,7 @@ struct ChannelOptions {
   bool unblock_pulse =
       false;  // D3: clients that want to leave are announced and wait for the server
   bool disconnect_pulse =
-      false;  // L2: a pulse when the last connection of a client process is gone
+      false;         // L2: a pulse when the last connection of a client process is gone
   bool spin = true;  // may those who wait on it try so for a while before they sleep?
 };
 

@@ -165,8 +165,8 @@ int Misplaced(const absl::Status& status) {
 
 int RunCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kPictureFlags;
-  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice", "--broker=",
-                            "--low-latency"});
+  flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice",
+                             "--broker=", "--low-latency"});
   auto arguments = Arguments::Parse(words, flags, 1);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");

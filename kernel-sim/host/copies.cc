@@ -70,8 +70,13 @@ absl::StatusOr<uint64_t> Process::MoveFar(Inbound& inbound, uint64_t length, Rem
     if (IsOver(thread)) return Refuse(Error::kProcessEnded);
     return IsAlive(far) ? absl::OkStatus() : Refuse(Error::kMessageGone);
   };
-  const LinkCopy copy = {inbound.slot(), inbound.sequence, inbound.staging(),
-                         inbound.copies, far.patience_ns,  thread.copy_spin, look};
+  const LinkCopy copy = {inbound.slot(),
+                         inbound.sequence,
+                         inbound.staging(),
+                         inbound.copies,
+                         far.patience_ns,
+                         thread.copy_spin,
+                         look};
   if (absl::Status moved = through(copy); !moved.ok()) return moved;
   return length;
 }

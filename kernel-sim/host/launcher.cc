@@ -336,14 +336,14 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
   if (child.pid < 0) return false;
   if (child.pid == 0) {
     if (!BecomeChild({launch.uid, launch.gid, options_.cpus}, launcher)) _exit(126);
-    process_main_({.broker = ConnectTo(address_),
-                   .ticket = launch.ticket,
-                   .program = &program,
-                   .farewell = child.farewell.As<Farewell>(),
-                   .response_limit_ns =
-                       child.initial == nullptr ? kNever : child.initial->response_limit_ns,
-                   .low_latency = options_.low_latency,
-                   .copies_through_link = options_.copies_through_link});
+    process_main_(
+        {.broker = ConnectTo(address_),
+         .ticket = launch.ticket,
+         .program = &program,
+         .farewell = child.farewell.As<Farewell>(),
+         .response_limit_ns = child.initial == nullptr ? kNever : child.initial->response_limit_ns,
+         .low_latency = options_.low_latency,
+         .copies_through_link = options_.copies_through_link});
     _exit(0);
   }
   // Its last words are nobody else's to write.

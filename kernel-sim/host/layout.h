@@ -101,11 +101,11 @@ struct alignas(kCacheLine) Slot {
   uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
   uint8_t server_paired;  // this client alone keeps it busy
-  uint8_t error;         // canonical code of an error reply,
-  uint8_t kernel_error;  // or an Error that the kernel on the server's side has found
+  uint8_t error;          // canonical code of an error reply,
+  uint8_t kernel_error;   // or an Error that the kernel on the server's side has found
   alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then the reply
   std::array<SharedReference, kMaxRegionReferences> region;
-  RemoteParts request_parts, reply_parts;  // the first of what is longer than fits
+  RemoteParts request_parts, reply_parts;           // the first of what is longer than fits
   alignas(kCacheLine) std::atomic<uint32_t> taken;  // the server's: the sequence it received last
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);

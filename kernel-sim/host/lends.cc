@@ -122,8 +122,8 @@ void Process::EndReferences(const Sending& send, EndedRegions& ended) {
     if (!IsOut(reference.shared) || reference.reclaims != held.reclaims) continue;
     --held.out_leases;
     if (unanswered) {
-      held.contested.push_back({send.out.link->memory, send.out.index, send.sequence,
-                                send.out.connection->server});
+      held.contested.push_back(
+          {send.out.link->memory, send.out.index, send.sequence, send.out.connection->server});
     }
   }
   // Each holds it until here, also when several refer to the same.

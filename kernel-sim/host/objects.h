@@ -167,7 +167,7 @@ struct HostThread : Thread {
   uint64_t waits_seen = 0;         // when the agent looked last
   int short_sleeps = 0;            // in a row
   int yields = 0;                  // while it is kept on one CPU: waits that ended without a sleep
-  int paired_on = -1;            // the CPU on which it is kept
+  int paired_on = -1;              // the CPU on which it is kept
   cpu_set_t allowed;               // while it is: where it may run else
   AgentTimer parting{AgentTimer::Of::kParting, this};
 

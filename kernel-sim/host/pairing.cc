@@ -2,8 +2,8 @@
 //
 // A client and a server that wait for each other have nothing to do in parallel; but Linux wakes
 // each of them on a CPU that idles, and an idle CPU takes ten times as long to wake as a switch on
-// a busy one. So who has slept shortly several times in a row stays, as long as that goes on, on one
-// CPU: the server where it is, the client where its server is.
+// a busy one. So who has slept shortly several times in a row stays, as long as that goes on, on
+// one CPU: the server where it is, the client where its server is.
 //
 // Who is kept on one CPU and finds its peer awake there every time might do better with a CPU each:
 // after kYields of that it is let go, and Linux spreads the pair if it has a CPU to spare.

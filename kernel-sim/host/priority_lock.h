@@ -4,17 +4,18 @@
 // cannot keep one of high priority waiting behind one of middle priority.
 //
 // A thread that has taken it often enough with nobody else in between is given the bias: `word_`
-// stays its own, and it enters and leaves by plain stores to the `inside` of its own record. Whoever
-// else wants the lock takes the bias away first. Invariants and why they hold:
+// stays its own, and it enters and leaves by plain stores to the `inside` of its own record.
+// Whoever else wants the lock takes the bias away first. Invariants and why they hold:
 //
 //   1. While biased, nobody waits on `word_`. A contender counts itself in `contenders_`, then
-//   looks at `bias_`; who gives itself the bias does so crosswise, so one of the two sees the other.
+//   looks at `bias_`; who gives itself the bias does so crosswise, so one of the two sees the
+//   other.
 //   2. The bias is taken away by one thread at a time, which holds `gate_`: it clears `bias_`, and
 //   makes all running threads of the process pass a memory barrier (membarrier). After that the
 //   owner either finds the bias gone before it enters, or is seen inside. If it is inside, `word_`
 //   stays its own until it leaves, and waiting for that boosts it.
-//   3. An owner that finds the bias gone when it leaves cannot tell on which side of that barrier it
-//   was: it asks at the gate.
+//   3. An owner that finds the bias gone when it leaves cannot tell on which side of that barrier
+//   it was: it asks at the gate.
 #ifndef PARLEY_KERNEL_SIM_HOST_PRIORITY_LOCK_H_
 #define PARLEY_KERNEL_SIM_HOST_PRIORITY_LOCK_H_
 
@@ -88,6 +89,7 @@ class ABSL_LOCKABLE PriorityLock {
   // One for each thread that ever had the bias. One that has lost it long ago may still write into
   // its own on its way to find that out.
   struct Bias {
+    explicit Bias(uint32_t thread) : thread(thread) {}
     const uint32_t thread;  // Linux id
     std::atomic<uint32_t> inside{0};
   };

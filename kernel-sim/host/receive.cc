@@ -82,7 +82,7 @@ void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
   const uint32_t sequence = SequenceOf(request);
   const uint8_t level = ClampPriority(slot.priority.load(), inbound.link.ceiling);
   const bool queued = inbound.entry().queued();
-  if (inbound.serial != 0) {  // received, not answered
+  if (inbound.serial != 0) {                                   // received, not answered
     if (sequence != inbound.sequence || inbound.gone) return;  // it cheats; or it has left
     if (AskOf(request) == Ask::kLeft) return ClientLeft(inbound);
     if (inbound.base() != level) inheritance_.SetBase(inbound, level);
@@ -175,9 +175,9 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inbound.request_bytes = slot.request_bytes;
   inbound.reply_room = slot.reply_room;
   inbound.reference_count = slot.references;
-  const bool sane =
-      inbound.request_bytes <= kMaxMessageBytes && inbound.reply_room <= kMaxMessageBytes &&
-      inbound.reference_count <= kMaxRegionReferences;
+  const bool sane = inbound.request_bytes <= kMaxMessageBytes &&
+                    inbound.reply_room <= kMaxMessageBytes &&
+                    inbound.reference_count <= kMaxRegionReferences;
   if (!sane) {
     if (queued) Unqueue(inbound);
     slot.error = 0;
@@ -266,8 +266,7 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
       return copied.status();
     }
     // What the client offered is not there: its error, and the server goes on to the next.
-    FailMessage(result.message,
-                copied.ok() ? Error::kNotReplied : ErrorForClient(copied.status()));
+    FailMessage(result.message, copied.ok() ? Error::kNotReplied : ErrorForClient(copied.status()));
   }
 }
 

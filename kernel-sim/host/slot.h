@@ -103,8 +103,7 @@ struct AnswerResult {
 // The answer stands in the slot: ends the client's wait. A client that has left gets its slot back.
 // REQUIRES: this server has taken it, and answers once.
 inline AnswerResult Answer(Slot& slot, uint32_t sequence, Outcome outcome, bool watch) {
-  const uint32_t before =
-      slot.answer.exchange(MakeAnswer(sequence, outcome, watch ? kWatched : 0));
+  const uint32_t before = slot.answer.exchange(MakeAnswer(sequence, outcome, watch ? kWatched : 0));
   return {(before & kClientSleeps) != 0, (before & kClientLeft) != 0};
 }
 

@@ -94,8 +94,7 @@ absl::StatusOr<std::vector<double>> TakeSlices(const Board& board, int clients, 
   while (status.ok() && samples.size() < kSlices) {
     end = begin + kSliceMs * 1e6;
     // A slice in which nothing was answered goes on until something is.
-    status =
-        wait([&] { return NowNs() >= end && CallsOfAll(board, clients) > calls; }, kSliceMs);
+    status = wait([&] { return NowNs() >= end && CallsOfAll(board, clients) > calls; }, kSliceMs);
     const double now = NowNs();
     const uint64_t more = CallsOfAll(board, clients) - calls;
     if (status.ok()) samples.push_back((now - begin) / static_cast<double>(more));

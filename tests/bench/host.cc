@@ -44,7 +44,8 @@ void Serve(ipc::Process& self, const Job& job) {
   }
 }
 
-uint64_t Trip(const ipc::Connection& echo, ipc::ConstBytes request, const ipc::CallOptions& options) {
+uint64_t Trip(const ipc::Connection& echo, ipc::ConstBytes request,
+              const ipc::CallOptions& options) {
   Reply reply;
   if (!echo.Send(request, ipc::MutableBytesOf(reply), options).ok()) Fatal("host: a send failed");
   return reply.sum;
@@ -105,21 +106,20 @@ parley::InitialProcess ProcessOf(const std::string& program, bool service) {
 
 absl::StatusOr<std::vector<double>> MeasureHost(const Job& job) {
   Shared<Board> board;
-  auto machine = ipc::MakeMachine(parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit)},
-                                  {{"names", ipc::RunNameServer},
-                                   {"server",
-                                    [&](ipc::Process& self) {
-                                      Serve(self, job);
-                                      return 1;
-                                    }},
-                                   {"client",
-                                    [&](ipc::Process& self) {
-                                      RunClient(self, job, *board);
-                                      return 0;
-                                    }},
-                                   {"watch", [&](ipc::Process& self) {
-                                      return Watch(self, job, *board);
-                                    }}});
+  auto machine =
+      ipc::MakeMachine(parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit)},
+                       {{"names", ipc::RunNameServer},
+                        {"server",
+                         [&](ipc::Process& self) {
+                           Serve(self, job);
+                           return 1;
+                         }},
+                        {"client",
+                         [&](ipc::Process& self) {
+                           RunClient(self, job, *board);
+                           return 0;
+                         }},
+                        {"watch", [&](ipc::Process& self) { return Watch(self, job, *board); }}});
   if (!machine.ok()) return machine.status();
   parley::InitialProcess names = ProcessOf("names", true);
   names.name_server = true;
@@ -147,9 +147,10 @@ absl::StatusOr<std::vector<double>> MeasureHost(const Job& job) {
 }  // namespace
 
 PeerKind Host() {
-  return {.name = "host", .fan_in = true, .fan_ins = {1, 32, 1'000}, .measure = [](const Setup& setup) {
-            return MeasureHost({.setup = setup});
-          }};
+  return {
+      .name = "host", .fan_in = true, .fan_ins = {1, 32, 1'000}, .measure = [](const Setup& setup) {
+        return MeasureHost({.setup = setup});
+      }};
 }
 
 PeerKind HostRegion() {

@@ -41,9 +41,8 @@ class Run {
 };
 
 absl::Status Run::Start() {
-  server_ = std::make_unique<Child>(ServerCpus(setup_.placement), [&] {
-    peer_.Serve([this] { board_->server_ready = true; });
-  });
+  server_ = std::make_unique<Child>(ServerCpus(setup_.placement),
+                                    [&] { peer_.Serve([this] { board_->server_ready = true; }); });
   watched_.push_back(server_.get());
   absl::Status ready = Wait([&] { return board_->server_ready.load(); }, kTickMs);
   if (!ready.ok()) return ready;
@@ -67,9 +66,8 @@ absl::StatusOr<std::vector<double>> Run::MeasureTrips() {
 }
 
 absl::StatusOr<std::vector<double>> Run::MeasureSlices() {
-  auto samples = TakeSlices(*board_, setup_.clients, [this](const auto& done, int tick_ms) {
-    return Wait(done, tick_ms);
-  });
+  auto samples = TakeSlices(*board_, setup_.clients,
+                            [this](const auto& done, int tick_ms) { return Wait(done, tick_ms); });
   // Clients see this while the server still answers, and end by themselves.
   board_->stop = true;
   for (const auto& client : clients_) client->EndedWithin(samples.ok() ? kEndMs : 0);

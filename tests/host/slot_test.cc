@@ -19,7 +19,8 @@ constexpr uint32_t kOther = 6, kSequence = 7;
 
 // A slot whose client has sent kSequence, and whose server has come as far as it says.
 struct SlotAt {
-  explicit SlotAt(Ask ask, bool taken = false, uint32_t answer = MakeAnswer(kOther, Outcome::kReplied, 0)) {
+  explicit SlotAt(Ask ask, bool taken = false,
+                  uint32_t answer = MakeAnswer(kOther, Outcome::kReplied, 0)) {
     slot->request = MakeRequest(kSequence, ask);
     slot->taken = taken ? kSequence : kOther;
     slot->answer = answer;

@@ -90,8 +90,7 @@ void ScribbleSlot(Slot& slot, Random& random) {
       slot.reply_parts = {reinterpret_cast<uintptr_t>(&slot), random() % 3};
       break;
     default:
-      slot.request =
-          MakeRequest(NextSequence(SequenceOf(slot.request)), Ask(1 + random() % 3));
+      slot.request = MakeRequest(NextSequence(SequenceOf(slot.request)), Ask(1 + random() % 3));
   }
 }
 

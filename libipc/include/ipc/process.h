@@ -31,7 +31,7 @@ struct ChannelOptions {
   bool unblock_pulse =
       false;  // D3: kUnblockPulse, clients that want to leave are announced and wait
   bool disconnect_pulse =
-      false;             // L2: a pulse when the last connection of a client process is gone
+      false;  // L2: a pulse when the last connection of a client process is gone
   // Host kernel: its servers and clients may spin for a while before they sleep, as long as that
   // pays (docs/host.md). False: they sleep at once, which costs less energy and more time.
   bool spin = true;
