@@ -159,6 +159,7 @@ struct HostThread : Thread {
   struct Inbound* delivered = nullptr;
   std::optional<PulseInfo> pulse;
   HostChannel* receiving = nullptr;
+  Bell* asleep_at = nullptr;  // while it sleeps on this one's door alone
   Spinner receive_spin, send_spin, copy_spin;
   int client_cpu = -1;  // where the sender of the message received last ran, by its own word
 

@@ -21,11 +21,21 @@ namespace {
 constexpr int64_t kShortSleepNs = 300'000;
 constexpr int kShortSleeps = 4;
 constexpr int kYields = 1'000;
+constexpr uint64_t kWaitsToYield = 128;
 constexpr int64_t kLookNs = 10'000'000;
 
 }  // namespace
 
+// A thread that waits counts as blocked: others of its level are to run, though it spins and never
+// sleeps. So now and then it lets them.
+void Process::CountWait(HostThread& thread) {
+  const uint64_t waits = thread.waits.load(std::memory_order_relaxed) + 1;
+  thread.waits.store(waits, std::memory_order_relaxed);
+  if (waits % kWaitsToYield == 0) sched_yield();
+}
+
 void Process::AfterSleep(HostThread& thread, int64_t slept_ns) {
+  thread.waits.fetch_add(1, std::memory_order_relaxed);
   thread.short_sleeps = slept_ns < kShortSleepNs ? thread.short_sleeps + 1 : 0;
 }
 

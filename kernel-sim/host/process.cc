@@ -101,6 +101,11 @@ void Process::Grant(HostThread& thread, absl::Status status) {
 void Process::Nudge(HostThread& thread) {
   thread.wake.store(1);
   FutexWake(thread.wake, 1, Sharing::kPrivate);
+  if (thread.asleep_at != nullptr) {
+    // Others may sleep there, too: all of them look up, since nobody chooses whom Linux wakes.
+    thread.asleep_at->door.store(static_cast<uint32_t>(Door::kAwake));
+    FutexWake(thread.asleep_at->door, INT_MAX, Sharing::kShared);
+  }
   if (!thread.sending) return;
   Slot& slot = thread.out.slot();
   const uint32_t before = slot.answer.fetch_or(kNudged);

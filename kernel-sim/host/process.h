@@ -329,6 +329,7 @@ class Process final : public Kernel {
   void ForgetChannelIfUnused(HostChannel& channel);
 
   // -- pairing.cc
+  static void CountWait(HostThread& thread);
   static void AfterSleep(HostThread& thread, int64_t slept_ns);
   static bool WantsToPair(const HostThread& thread, int cpu);
   static bool IsPaired(HostChannel& channel, const Inbound& answered);

@@ -5,7 +5,8 @@
 //   (3) TakeMessage, TakePulse: the receiver has it, and runs at its priority (P3)
 //   (4) the receiver itself copies the bytes, without the lock
 //
-// A receiver sleeps on its own word and on the door of each bell; of bells beyond what Linux can
+// A receiver sleeps on the door of its channel's only bell, which costs least; with several, on its
+// own word and on each door; of bells beyond what Linux can
 // wait for at once the agent hears, since their clients knock. Before it sleeps, it withdraws the
 // watch and closes the doors; whoever leaves while others wait closes them again.
 //
@@ -324,8 +325,14 @@ struct View {
     return false;
   }
 
+  Bell* OnlyBell() const { return bells.size() == 1 ? bells[0] : nullptr; }
+
   // Sleeps until the thread is nudged, somebody rings, or the time has come.
   void Sleep(int64_t until_ns) const {
+    if (Bell* only = OnlyBell()) {
+      FutexWait(only->door, static_cast<uint32_t>(Door::kSleeping), until_ns, Sharing::kShared);
+      return;
+    }
     std::array<futex_waitv, FUTEX_WAITV_MAX> words = {};
     words[0].uaddr = reinterpret_cast<uintptr_t>(&wake);
     words[0].flags = FUTEX_32 | FUTEX_PRIVATE_FLAG;
@@ -378,7 +385,6 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   server.receiving = &channel;
   ++channel.receivers;
   bool may_spin = channel.options.spin;
-  server.waits.store(server.waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   absl::Status result;
   for (;;) {
     if (server.delivered != nullptr || server.pulse.has_value()) break;
@@ -401,6 +407,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
       if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
       lock_.Unlock();
+      CountWait(server);
       const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
       if (server.client_cpu != cpu) server.receive_spin.Spin(done);
       lock_.Lock();
@@ -413,11 +420,13 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
       if (channel.paired && WantsToPair(server, cpu)) Pair(server, cpu);
       const View view(server, channel);
+      server.asleep_at = view.OnlyBell();
       lock_.Unlock();
       const int64_t asleep = MonotonicNs();
       view.Sleep(until);
       AfterSleep(server, MonotonicNs() - asleep);
       lock_.Lock();
+      server.asleep_at = nullptr;
       OpenDoors(channel);
     } else {
       lock_.Unlock();

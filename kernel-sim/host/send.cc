@@ -195,7 +195,7 @@ absl::Status Process::AwaitReply(Sending& send) {
 void Process::WaitAwake(Sending& send) {
   Slot& slot = send.slot();
   HostThread& thread = send.thread;
-  thread.waits.store(thread.waits.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  CountWait(thread);
   auto done = [&] {
     return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence);
   };
