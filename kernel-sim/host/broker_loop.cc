@@ -105,6 +105,7 @@ class Loop final : public BrokerOutlet {
   void Drop(PeerId peer) override;
   void Kill(PeerId peer, const UniqueFd& pidfd) override;
   uint64_t Random() override;
+  int64_t Now() override { return MonotonicNs(); }
 
  private:
   bool SetUp();

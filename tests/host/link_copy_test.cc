@@ -204,7 +204,6 @@ TEST_CASE("a client that writes anything into its link ends each copy somehow, a
     std::mt19937 random(3);
     while (!over) {
       exchange.staging->turn = random();
-      exchange.staging->ask = {random(), static_cast<uint32_t>(random()), 1};
       if (random() % 64 == 0) exchange.slot->state = random() | 1;
       if (random() % 2 == 0) exchange.slot->state = static_cast<uint32_t>(Phase::kTaken);
     }
