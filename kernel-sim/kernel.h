@@ -75,7 +75,7 @@ struct ProcessOptions {
   Scheduling scheduling;             // of its main thread
   int ceiling = kMaxPriority;        // P6; at most the maker's ceiling
   std::optional<uint32_t> uid, gid;  // default: the maker's; changing them needs uid 0
-  uint64_t region_quota_bytes = kDefaultRegionQuotaBytes;
+  uint64_t region_quota_bytes = kDefaultRegionQuotaBytes;  // R1; never more than the maker's
 };
 
 // How a process ended.

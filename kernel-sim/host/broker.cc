@@ -23,7 +23,13 @@ Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limit
       process_quota_(limits.processes_per_user, "processes"),
       argument_bytes_(limits.argument_bytes_per_user, "bytes of arguments"),
       record_quota_(limits.records_per_user, "channels, connections, events and grants"),
-      descriptors_(limits.descriptors_per_user, "descriptors") {}
+      descriptors_(limits.descriptors_per_user, "descriptors"),
+      process_numbers_(limits.last_number),
+      channel_numbers_(limits.last_number),
+      bell_numbers_(limits.last_number),
+      connection_numbers_(limits.last_number),
+      region_numbers_(limits.last_number),
+      lend_numbers_(limits.last_number) {}
 
 Broker::~Broker() = default;
 

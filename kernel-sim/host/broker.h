@@ -28,6 +28,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "kernel-sim/core/capability.h"
+#include "kernel-sim/host/broker_numbers.h"
 #include "kernel-sim/host/broker_objects.h"
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/refusals.h"
@@ -49,6 +50,8 @@ class BrokerOutlet {
   virtual void Kill(PeerId peer, const UniqueFd& pidfd) = 0;
   // Unguessable, for tokens and tickets.
   virtual uint64_t Random() = 0;
+  // Nanoseconds of CLOCK_MONOTONIC.
+  virtual int64_t Now() = 0;
 };
 
 // What one process may hold, and what all processes of one user may together; beyond it,
@@ -65,6 +68,9 @@ struct BrokerLimits {
   size_t argument_bytes_per_user = 64 << 20;  // of processes that have not joined yet
   size_t records_per_user = 1 << 20;          // channels, connections, events, grants
   size_t descriptors_per_user = 64 << 10;     // open in the broker, also for its sockets
+  // Of one process's events: how many another has open, of the grant words it has for all.
+  size_t opened_events_of_one_process = kGrantWords / 8;
+  uint32_t last_number = 0;  // for tests: numbers (broker_numbers.h) begin after it
 };
 
 // Whose broker it is, by the pid of the launcher; 0: nobody's. The owner's name server is that of
@@ -189,7 +195,7 @@ class Broker {
   void EndCapabilities(const std::vector<CapabilityId>& killed);
   absl::StatusOr<uint32_t> TakeWord(ProcessRecord& process, uint64_t value);
   static void ClearWord(ProcessRecord& process, uint32_t word);
-  static absl::StatusOr<uint32_t> NextNumber(uint32_t& last);
+  bool IsBell(uint32_t number) const;
   Token DrawToken();
 
   // broker_regions.cc
@@ -269,10 +275,9 @@ class Broker {
   ProgramSet* owner_set_ = nullptr;  // while the owner is there
   bool owner_gone_ = false;
 
-  // The last of each that was used.
-  uint32_t last_process_ = 0, last_channel_ = 0, last_bell_ = 0, last_connection_ = 0;
-  uint32_t last_region_ = 0, last_lend_ = 0;
-  uint64_t last_value_ = 0;  // of grant words, and so of events
+  Numbers process_numbers_, channel_numbers_, bell_numbers_, connection_numbers_, region_numbers_;
+  Numbers lend_numbers_;     // each is one connection's
+  uint64_t last_value_ = 0;  // of grant words, and so of events; the last that was used
 
   friend class DeadlockSearch;
 };

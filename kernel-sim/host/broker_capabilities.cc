@@ -4,14 +4,6 @@
 
 namespace parley::host {
 
-// 1 and up, each once. kQuotaExhausted after the last, rather than one that is in use again.
-absl::StatusOr<uint32_t> Broker::NextNumber(uint32_t& last) {
-  if (last == ~uint32_t{0}) {
-    return MakeError(Error::kQuotaExhausted, "the broker has given away every number there is");
-  }
-  return ++last;
-}
-
 Token Broker::DrawToken() {
   Token token;
   do {

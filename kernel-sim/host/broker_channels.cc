@@ -56,9 +56,7 @@ absl::StatusOr<ChannelRecord*> Broker::AddChannel(ProcessRecord& owner, std::str
   auto bell = MakeBell(owner, owner.uid);
   if (!bell.ok()) return bell.status();
   if (absl::Status sent = AppendBell(**bell, fds); !sent.ok()) return sent;
-  auto number = NextNumber(last_channel_);
-  if (!number.ok()) return number.status();
-  const ChannelId id{*number};
+  const ChannelId id{channel_numbers_.Next([&](uint32_t number) { return FindChannel(number); })};
   auto& channel = channels_[id];
   channel = std::make_unique<ChannelRecord>();
   channel->id = id;
@@ -148,12 +146,12 @@ absl::StatusOr<ConnectionRecord*> Broker::MakeConnection(ProcessRecord& client,
   }
   auto share = record_quota_.Take(client.uid, 1);
   if (!share.ok()) return share.status();
-  auto number = NextNumber(last_connection_);
-  if (!number.ok()) return number.status();
+  const uint32_t number =
+      connection_numbers_.Next([&](uint32_t used) { return connections_.contains(used); });
   auto record = std::make_unique<ConnectionRecord>();
   ConnectionRecord& connection = *record;
   connection.share = *std::move(share);
-  connection.number = *number;
+  connection.number = number;
   connection.client = &client;
   connection.channel = &channel;
   connection.ceiling = client.ceiling;
@@ -163,10 +161,10 @@ absl::StatusOr<ConnectionRecord*> Broker::MakeConnection(ProcessRecord& client,
     connection.ceiling = std::min(client.ceiling, capability->extent.ceiling);
   }
   if (absl::Status linked = AddLink(connection, connected, fds); !linked.ok()) return linked;
-  if (capability != nullptr) dependents_[capability->id].connections.insert(*number);
-  channel.connections.insert(*number);
-  client.connections.insert(*number);
-  connections_[*number] = std::move(record);
+  if (capability != nullptr) dependents_[capability->id].connections.insert(number);
+  channel.connections.insert(number);
+  client.connections.insert(number);
+  connections_[number] = std::move(record);
   return &connection;
 }
 

@@ -17,6 +17,9 @@ namespace parley::host {
 namespace {
 
 constexpr size_t kMaxCircle = 128;  // threads; a longer one is not found
+// A search reads up to kMaxCircle pages, on everybody's time: so many at once, then one in so long.
+constexpr int64_t kNsOfASearch = 4'000'000;
+constexpr int64_t kSearchesAtOnce = 64;
 constexpr uint32_t kServesMore = ~uint32_t{0};
 
 // A thread of a process, by its place in the page.
@@ -166,6 +169,13 @@ class DeadlockSearch {
 // Answers with the circle only to the thread that has closed it: the sender among its members that
 // began last. So one of them is refused, and not all.
 Broker::Answer Broker::OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& call) {
+  // Past its share it is told of none, for now: who waits on asks again.
+  const int64_t now = outlet_.Now();
+  const int64_t searched_until = std::max(asker.searched_until_ns, now);
+  if (searched_until - now >= kSearchesAtOnce * kNsOfASearch) {
+    return Packet::Of(0, FoundDeadlock{});
+  }
+  asker.searched_until_ns = searched_until + kNsOfASearch;
   const Waiter self = DeadlockSearch::FindThread(asker, Raw(call.thread));
   DeadlockSearch first(*this), second(*this);
   const std::vector<Waiter> circle = first.Find(self);

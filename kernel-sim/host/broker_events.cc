@@ -1,6 +1,7 @@
 // Events: pulses that one process may have the kernel deliver to another's channel (U4).
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
@@ -89,10 +90,19 @@ absl::Status Broker::AttachEvent(EventRecord& event) {
   if (fresh != nullptr) {
     if (absl::Status appended = AppendBell(*fresh, fds); !appended.ok()) return appended;
   }
+  // Nobody fills another's page.
+  const auto opened = target.opened_events.find(channel.owner->id);
+  if (opened != target.opened_events.end() &&
+      opened->second >= limits_.opened_events_of_one_process) {
+    return MakeError(Error::kQuotaExhausted,
+                     absl::StrCat(limits_.opened_events_of_one_process,
+                                  " events of one process are all that another may have open"));
+  }
   const auto word = TakeWord(target, event.number);
   if (!word.ok()) return word.status();
 
   event.grant_word = *word;
+  ++target.opened_events[channel.owner->id];
   event.link = *std::move(link);
   event.place = *place;
   const uint32_t new_bell = fresh != nullptr ? 1 : 0;
@@ -112,6 +122,9 @@ void Broker::ForgetEvent(uint64_t number) {
   EventRecord& event = *found->second;
   if (event.opened()) {
     ClearWord(*event.target, event.grant_word);
+    auto& opened = event.target->opened_events;
+    auto of_owner = opened.find(event.channel->owner->id);
+    if (--of_owner->second == 0) opened.erase(of_owner);
     event.place.bell->taken.reset(event.place.place);
   }
   event.channel->events.erase(number);

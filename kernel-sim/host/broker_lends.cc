@@ -2,6 +2,8 @@
 //
 // A server knows of each region and connection one thing, the widest rights that a live capability
 // stands behind. It is told whenever they change.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
@@ -47,23 +49,26 @@ Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
                      absl::StrCat(limits_.lends_per_connection,
                                   " regions are lent over one connection already"));
   }
-  const auto number = fresh ? NextNumber(last_lend_) : known->second.number;
-  if (!number.ok()) return number.status();
+  const auto is_lend = [&](uint32_t used) {
+    return std::any_of(connection->lent.begin(), connection->lent.end(),
+                       [&](const auto& lent) { return lent.second.number == used; });
+  };
+  const uint32_t number = fresh ? lend_numbers_.Next(is_lend) : known->second.number;
   const ProcessRecord& server = *connection->channel->owner;
   if (after != before) {
     if (absl::Status ok = CheckKeepsUp(server); !ok.ok()) return ok;
     auto memory = MemoryFor(region, server, after);
     if (!memory.ok()) return memory.status();
-    Packet lent = MakeLent(connection->number, *number, region, after);
+    Packet lent = MakeLent(connection->number, number, region, after);
     lent.fds.push_back(*std::move(memory));
     outlet_.Send(server.peer->id, std::move(lent));
   }
   LentRegion& lent = connection->lent[region.id];
-  lent.number = *number;
+  lent.number = number;
   lent.by.Add(call.capability, write);
   Dependents& dependents = dependents_[call.capability];
   dependents.lends.insert({connection->number, region.id});
-  return Packet::Of(0, LendMade{*number});
+  return Packet::Of(0, LendMade{number});
 }
 
 // The capability ends, or its region is reclaimed. `before` gets what their servers had until then.

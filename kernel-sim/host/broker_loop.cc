@@ -38,6 +38,7 @@ constexpr size_t kBehindBytes = kMaxUnsentBytes / 4;
 constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
 constexpr int64_t kDrainSeconds = 1;            // for what was sent before a drop to be read
 constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
+constexpr int64_t kSendPauseNs = 5'000'000;     // when they have, among those on their way
 constexpr int kBrokerPriority = 97;             // of SCHED_FIFO: above what programs can have
 
 enum class Operation : uint64_t {
@@ -48,11 +49,13 @@ enum class Operation : uint64_t {
   kSend,
   kPoll,
   kCancel,
-  kDrain
+  kDrain,
+  kSendLater
 };
+constexpr int kOperationBits = 4;
 
 uint64_t Tag(Operation operation, PeerId peer = PeerId::kNone) {
-  return Raw(peer) << 3 | static_cast<uint64_t>(operation);
+  return Raw(peer) << kOperationBits | static_cast<uint64_t>(operation);
 }
 
 struct Completion {
@@ -106,6 +109,7 @@ class Loop final : public BrokerOutlet {
   void Drop(PeerId peer) override;
   void Kill(PeerId peer, const UniqueFd& pidfd) override;
   uint64_t Random() override;
+  int64_t Now() override { return MonotonicNs(); }
 
  private:
   bool SetUp();
@@ -134,6 +138,7 @@ class Loop final : public BrokerOutlet {
   const BrokerUse use_;
   signalfd_siginfo signal_ = {};
   __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
+  __kernel_timespec send_pause_ = {0, kSendPauseNs};
   io_uring ring_ = {};
   bool ring_is_up_ = false;
   bool stopped_ = false, had_launcher_ = false, somebody_came_ = false;
@@ -226,7 +231,7 @@ bool Loop::IsOver() const {
 }
 
 void Loop::Complete(const Completion& completion) {
-  const auto operation = static_cast<Operation>(completion.tag & 7);
+  const auto operation = static_cast<Operation>(completion.tag & ((1 << kOperationBits) - 1));
   switch (operation) {
     case Operation::kAccept:
       return OnAccept(completion.result);
@@ -237,7 +242,8 @@ void Loop::Complete(const Completion& completion) {
     case Operation::kCancel:
       return;
     default:
-      return CompleteOfSocket(operation, PeerId{completion.tag >> 3}, completion.result);
+      return CompleteOfSocket(operation, PeerId{completion.tag >> kOperationBits},
+                              completion.result);
   }
 }
 
@@ -252,6 +258,9 @@ void Loop::CompleteOfSocket(Operation operation, PeerId peer, int result) {
   if (operation == Operation::kReceive) {
     socket.receiving = false;
     if (socket.state == Socket::State::kOpen) OnReceive(socket, result);
+  } else if (operation == Operation::kSendLater) {
+    socket.sending = false;
+    if (socket.state != Socket::State::kClosed) StartSend(socket);
   } else if (operation == Operation::kSend) {
     socket.sending = false;
     if (socket.state != Socket::State::kClosed) OnSend(socket, result);
@@ -370,6 +379,14 @@ void Loop::StartSend(Socket& socket) {
 
 void Loop::OnSend(Socket& socket, int result) {
   if (result == -EINTR || result == -EAGAIN) return StartSend(socket);
+  // Others have not read what was sent to them: not this peer's fault. It counts as being sent
+  // until it is, so nothing overtakes it.
+  if (result == -ETOOMANYREFS || result == -ENOBUFS || result == -ENOMEM) {
+    Start(Tag(Operation::kSendLater, socket.id),
+          [&](io_uring_sqe* entry) { io_uring_prep_timeout(entry, &send_pause_, 0, 0); });
+    socket.sending = true;
+    return;
+  }
   if (result < 0) return Lose(socket);
   socket.unsent_bytes -= Weight(socket.outbox.front());
   socket.outbox.pop_front();

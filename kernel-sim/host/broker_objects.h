@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "kernel-sim/host/broker_quota.h"
 #include "kernel-sim/host/fd.h"
 #include "kernel-sim/host/layout.h"
@@ -79,6 +80,8 @@ struct ProcessRecord {
   SharedMapping page, grants;
   std::vector<uint32_t> free_words;  // of `grants` below `words_used`
   uint32_t words_used = 0;
+  absl::flat_hash_map<ProcessId, size_t> opened_events;  // of each process that has registered some
+  int64_t searched_until_ns = 0;  // for circles of waits (broker_deadlock.cc)
 
   std::set<ChannelId> channels;    // its own
   std::set<uint32_t> connections;  // as a client

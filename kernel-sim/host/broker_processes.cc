@@ -178,11 +178,10 @@ absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, cons
   if (!share.ok()) return share.status();
   auto argument_bytes = argument_bytes_.Take(set.uid, arguments.size());
   if (!argument_bytes.ok()) return argument_bytes.status();
-  const auto number = NextNumber(last_process_);
-  if (!number.ok()) return number.status();
   auto record = std::make_unique<ProcessRecord>();
   ProcessRecord& process = *record;
-  process.id = ProcessId{*number};
+  process.id = ProcessId{process_numbers_.Next(
+      [&](uint32_t number) { return processes_.contains(ProcessId{number}); })};
   process.set = &set;
   process.maker = maker.process == nullptr ? ProcessId::kNone : maker.process->id;
   process.name = strings[1].empty() ? strings[0] : strings[1];
@@ -196,6 +195,10 @@ absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, cons
   if (spawn.has_uid != 0) process.uid = spawn.uid;
   if (spawn.has_gid != 0) process.gid = spawn.gid;
   process.region_quota_bytes = spawn.region_quota_bytes;
+  if (maker.process != nullptr) {
+    process.region_quota_bytes =
+        std::min(process.region_quota_bytes, maker.process->region_quota_bytes);
+  }
   while (process.ticket == 0 || tickets_.contains(process.ticket)) {
     process.ticket = outlet_.Random();
   }
@@ -359,7 +362,7 @@ bool Broker::OnKill(const PeerRecord& by, const Packet& packet) {
 }
 
 absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
-  if (target == ProcessId::kNone || Raw(target) > last_process_) return Refuse(Error::kBadHandle);
+  if (!process_numbers_.WasUsed(Raw(target))) return Refuse(Error::kBadHandle);
   auto found = processes_.find(target);
   if (found == processes_.end()) return absl::OkStatus();  // it has ended, and is forgotten
   ProcessRecord& process = *found->second;

@@ -84,14 +84,12 @@ Broker::Answer Broker::OnMakeRegion(ProcessRecord& owner, const MakeRegion& call
   if (!memory.ok()) return memory.status();
   auto sent = Duplicate(*memory);
   if (!sent.ok()) return sent.status();
-  const auto number = NextNumber(last_region_);
-  if (!number.ok()) return number.status();
   const uint64_t value = last_value_ + 1;
   const auto word = TakeWord(owner, value);
   if (!word.ok()) return word.status();
   last_value_ = value;
 
-  const RegionId id{*number};
+  const RegionId id{region_numbers_.Next([&](uint32_t number) { return FindRegion(number); })};
   auto& region = regions_[id];
   region = std::make_unique<RegionRecord>();
   region->id = id;

@@ -37,6 +37,10 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
   process->id = ProcessId{static_cast<uint32_t>(processes_.size() + 1)};
   process->program = &*found;
   process->options = options;
+  if (parent != nullptr) {
+    process->options.region_quota_bytes =
+        std::min(options.region_quota_bytes, parent->options.region_quota_bytes);
+  }
   process->birth.process = process->id;
   process->birth.name = options.name.empty() ? std::string(program) : options.name;
   process->birth.arguments = options.arguments;

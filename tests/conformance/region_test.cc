@@ -51,6 +51,25 @@ TEST_CASE("R1 a region is whole pages of zeros, charged to its creator's quota")
              }}});
 }
 
+TEST_CASE("R1 a child's quota is at most its maker's") {
+  const auto start = [](ipc::Process& self, const char* program, uint64_t quota) {
+    ipc::Child child = self.Start(program, {.region_quota_bytes = quota}).value();
+    return child.Wait()->code;
+  };
+  RunWorld(
+      {{.name = "grandchild",
+        .main =
+            [](ipc::Process& self) {
+              CHECK(ErrorOf(self.CreateRegion(8193).status()) == Error::kQuotaExhausted);
+              return self.CreateRegion(8192).ok() ? 0 : 1;
+            },
+        .only_program = true},
+       {.name = "child",
+        .main = [&](ipc::Process& self) { return start(self, "grandchild", 1 << 20); },
+        .only_program = true},
+       {.name = "parent", .main = [&](ipc::Process& self) { return start(self, "child", 8192); }}});
+}
+
 TEST_CASE("R2 a grant can only narrow, by range and by rights") {
   RunWorld({ServeOnce([](ipc::Process& self, ipc::Message& message) {
               ipc::Token token;

@@ -146,6 +146,7 @@ class World final : public BrokerOutlet {
   void Drop(PeerId peer) override { dropped_.insert(peer); }
   void Kill(PeerId, const UniqueFd&) override {}
   uint64_t Random() override { return random_ += 0x9e3779b97f4a7c15; }
+  int64_t Now() override { return 0; }
 
  private:
   bool IsHere(size_t seat) const {

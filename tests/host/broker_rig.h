@@ -26,11 +26,13 @@ struct FakeOutlet final : BrokerOutlet {
   void Drop(PeerId peer) override { dropped.insert(peer); }
   void Kill(PeerId peer, const UniqueFd&) override { killed.push_back(peer); }
   uint64_t Random() override { return random(); }
+  int64_t Now() override { return now_ns; }
 
   std::map<PeerId, std::deque<Packet>> sent;
   std::set<PeerId> dropped, behind;
   std::vector<PeerId> killed;
   std::mt19937_64 random{1};
+  int64_t now_ns = 0;
 };
 
 // How a process is started.

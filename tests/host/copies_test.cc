@@ -3,9 +3,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <vector>
 
-#include "tests/support/shared.h"
+#include "kernel-sim/boot.h"
 #include "tests/support/world.h"
 
 namespace tests {
@@ -94,6 +96,78 @@ TEST_CASE("a client that is stopped in its send costs its server a bounded time,
                    return 0;
                  }}},
            parley::HostOptions{.limit_ns = kLimitNs, .copies_through_link = true});
+}
+
+constexpr int kRounds = 60;
+constexpr size_t kReply = 400'000;
+
+// What one thread of the process below does with the channel of the same process.
+struct Late {
+  parley::Kernel* kernel = nullptr;
+  parley::ConnectionHandle connection = {};
+  parley::MessageHandle message = {};
+  std::atomic<int> written = 0;  // how often the message has been written to
+  std::vector<std::byte> source = std::vector<std::byte>(kReply, std::byte{1});
+  int faults = 0;
+};
+
+// The second request of each round is not written to.
+void SendRounds(void* argument) {
+  Late& late = *static_cast<Late*>(argument);
+  std::vector<std::byte> reply(kReply);
+  const parley::MutableBytes room = absl::MakeSpan(reply);
+  parley::SendArguments arguments;
+  arguments.reply = {&room, 1};
+  for (int round = 0; round < kRounds; ++round) {
+    if (!late.kernel->Send(late.connection, arguments).ok()) ++late.faults;
+    std::fill(reply.begin(), reply.end(), std::byte{0});
+    if (!late.kernel->Send(late.connection, arguments).ok()) ++late.faults;
+    for (const std::byte byte : reply) late.faults += byte == std::byte{0} ? 0 : 1;
+  }
+}
+
+void WriteOn(void* argument) {
+  Late& late = *static_cast<Late*>(argument);
+  const parley::ConstBytes source = late.source;
+  while (late.kernel->MessageWrite(late.message, 0, {&source, 1}).ok()) ++late.written;
+}
+
+// Answers each message while another thread writes into its reply.
+int ServeRounds(parley::Kernel& kernel) {
+  Late late;
+  late.kernel = &kernel;
+  const auto channel = kernel.ChannelCreate({}).value();
+  const auto token = kernel.ChannelGrant(channel, kernel.birth().process, 0, parley::kMaxPriority,
+                                         parley::Rights::kConnect);
+  late.connection = kernel.Connect(token.value(), {}, 0).value();
+  const auto client = kernel.ThreadSpawn({}, SendRounds, &late).value();
+  for (int round = 0; round < kRounds; ++round) {
+    parley::ReceiveResult first, second;
+    if (!kernel.Receive(channel, {}, parley::kNever, first).ok()) return 1;
+    late.message = first.message;
+    late.written = 0;
+    const auto writer = kernel.ThreadSpawn({}, WriteOn, &late).value();
+    while (late.written == 0) kernel.Yield();
+    if (!kernel.Reply(first.message, {}).ok()) return 2;
+    if (!kernel.Receive(channel, {}, parley::kNever, second).ok()) return 1;
+    if (!kernel.ThreadJoin(writer, parley::kNever).ok()) return 3;
+    if (!kernel.Reply(second.message, {}).ok()) return 2;
+  }
+  if (!kernel.ThreadJoin(client, parley::kNever).ok()) return 4;
+  return late.faults == 0 ? 0 : 5;
+}
+
+TEST_CASE("S4 what a thread still writes while another replies never reaches a later request") {
+  for (const bool through_link : {false, true}) {
+    auto machine = parley::MakeHost({.limit_ns = kLimitNs, .copies_through_link = through_link},
+                                    {{"alone", ServeRounds}});
+    parley::InitialProcess process;
+    process.program = "alone";
+    REQUIRE((*machine)->Add(process).ok());
+    const parley::RunReport report = (*machine)->Run();
+    CHECK(report.problems.empty());
+    CHECK(report.processes.at(0).exit.code == 0);
+  }
 }
 
 }  // namespace

@@ -214,7 +214,6 @@ TEST_CASE("a client that writes anything into its link ends each copy somehow, a
     std::mt19937 random(3);
     while (!over) {
       exchange.staging->turn = random();
-      exchange.staging->ask = {random(), static_cast<uint32_t>(random()), 1};
       exchange.slot->answer = random();
       if (random() % 64 == 0) exchange.slot->request = random();
       if (random() % 2 == 0) exchange.slot->request = MakeRequest(kSequence, Ask::kSent);

@@ -62,7 +62,7 @@ struct ChildOptions {
   Scheduling scheduling = {};
   int ceiling = 255;                                // P6; at most the maker's
   std::optional<uint32_t> uid = {}, gid = {};       // default: the maker's; changing needs uid 0
-  uint64_t region_quota_bytes = uint64_t{4} << 30;  // R1
+  uint64_t region_quota_bytes = uint64_t{4} << 30;  // R1; cut to the maker's
 };
 
 // A process that this one has started. The child outlives the handle.
