@@ -1,4 +1,4 @@
-// Worlds on the simulated kernel.
+// Worlds.
 #include "ipc/world.h"
 
 #include <cstdio>
@@ -36,10 +36,11 @@ int World::Run() {
     std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
     return 1;
   };
-  parley::SimulationOptions options;
-  options.cpus = plan_->options.cpus;
-  options.seed = plan_->options.seed;
-  auto machine = MakeMachine(options, plan_->programs);
+  KernelChoice kernel = parley::HostOptions();
+  if (plan_->options.kernel == WorldKernel::kSimulated) {
+    kernel = parley::SimulationOptions{.cpus = plan_->options.cpus, .seed = plan_->options.seed};
+  }
+  auto machine = MakeMachine(kernel, plan_->programs);
   if (!machine.ok()) return fail(machine.status().message());
   for (const auto& [program, start] : plan_->starts) {
     parley::InitialProcess process;

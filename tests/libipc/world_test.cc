@@ -2,6 +2,7 @@
 #include "ipc/world.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "libipc/machine.h"
 
@@ -18,6 +19,15 @@ TEST_CASE("a world returns 0 when all its processes do") {
   world.Start("program", {.process = {.arguments = {"0"}}});
   world.Start("program", {.process = {.arguments = {"0"}}});
   CHECK(world.Run() == 0);
+}
+
+TEST_CASE("a world on the host kernel runs its programs as processes of Linux") {
+  const pid_t test = getpid();
+  auto program = [test](ipc::Process& self) { return getpid() == test ? 9 : ReturnsNumber(self); };
+  ipc::World world({{"program", program}}, {.kernel = ipc::WorldKernel::kHost});
+  world.Start("program", {.process = {.arguments = {"0"}}});
+  world.Start("program", {.process = {.arguments = {"3"}}});
+  CHECK(world.Run() == 3);
 }
 
 TEST_CASE("a world returns the first exit code that is not 0, but not a service's") {

@@ -32,9 +32,16 @@ struct WorldProgram {
   std::function<int(Process&)> main;
 };
 
+enum class WorldKernel {
+  kSimulated,  // virtual CPUs and time, every run the same
+  kHost,       // each process a Linux process, forked from the caller's, which has one thread then
+};
+
 struct WorldOptions {
-  int cpus = 1;       // virtual CPUs, 1 to 64
-  uint64_t seed = 1;  // of every random choice: equal seeds, equal runs
+  int cpus = 1;  // virtual CPUs, 1 to 64; on the host kernel the processes may use them all
+  uint64_t seed =
+      1;  // of every random choice: equal seeds, equal runs; on the host it does nothing
+  WorldKernel kernel = WorldKernel::kSimulated;
 };
 
 struct StartOptions {
