@@ -38,7 +38,10 @@ int World::Run() {
   };
   KernelChoice kernel = parley::HostOptions();
   if (plan_->options.kernel == WorldKernel::kSimulated) {
-    kernel = parley::SimulationOptions{.cpus = plan_->options.cpus, .seed = plan_->options.seed};
+    parley::SimulationOptions options;
+    options.cpus = plan_->options.cpus;
+    options.seed = plan_->options.seed;
+    kernel = options;
   }
   auto machine = MakeMachine(kernel, plan_->programs);
   if (!machine.ok()) return fail(machine.status().message());
