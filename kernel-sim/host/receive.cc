@@ -180,6 +180,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
                     inbound.reply_room <= kMaxMessageBytes &&
                     inbound.reference_count <= kMaxRegionReferences;
   if (!sane) {
+    inbound.reference_count = 0;  // it bounds loops
     if (queued) Unqueue(inbound);
     slot.error = 0;
     slot.kernel_error = static_cast<uint8_t>(Error::kInvalidArgument);
