@@ -34,7 +34,7 @@ void CheckMayHappen(const absl::Status& status) {
 
 class Server {
  public:
-  explicit Server(ipc::Process& self) : self_(self) {}
+  explicit Server(ipc::Process& self) : self_(self), own_(self.CreateRegion(16384).value()) {}
 
   void Run(const ipc::Channel& channel) {
     for (;;) {
@@ -119,8 +119,7 @@ class Server {
   }
 
   absl::Status Grant(ipc::Message& message) {
-    if (!own_) own_ = self_.CreateRegion(16384).value();
-    auto token = own_->Grant(message.info().sender, ipc::Access::kReadWriteAndGrant);
+    auto token = own_.Grant(message.info().sender, ipc::Access::kReadWriteAndGrant);
     if (!token.ok()) return token.status();
     return message.Reply(ipc::BytesOf(*token)).status();
   }
@@ -129,7 +128,7 @@ class Server {
   std::mutex mutex_;
   std::set<uint64_t> clients_, gone_;
   std::optional<ipc::Message> deferred_;
-  std::optional<ipc::Region> own_;  // of the one thread of /steady
+  const ipc::Region own_;  // made before leftovers are counted
 };
 
 int ServeSteadily(ipc::Process& self) {
