@@ -9,7 +9,6 @@
 #include <map>
 #include <regex>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -241,6 +240,23 @@ TEST_CASE("every field that is declared is held against docs/host.md") {
                   structure.header << " declares in " << structure.name << ":" << Listed(declared)
                                    << "; " << __FILE__ << " knows:" << Listed(NamesOf(structure)));
   }
+}
+
+TEST_CASE("docs/host.md names every packet of the sockets") {
+  std::string page;
+  for (const std::string& line : LinesOf(kPage)) absl::StrAppend(&page, line, "\n");
+  const std::regex opening("struct (\\w+) \\{.*");
+  std::string name;
+  size_t packets = 0;
+  for (const std::string& line : LinesOf("kernel-sim/host/wire.h")) {
+    std::smatch parts;
+    if (std::regex_match(line, parts, opening)) name = parts[1];
+    if (line.find("static constexpr Kind kKind") == line.npos) continue;
+    ++packets;
+    CHECK_MESSAGE(page.find(absl::StrCat("`", name, "`")) != page.npos,
+                  kPage << ": lacks " << name);
+  }
+  CHECK(packets > 40);
 }
 
 TEST_CASE("a page that lies about the shared memory, or lacks a part of it, is found out") {
