@@ -25,7 +25,7 @@ namespace {
 
 using Grade = Finding::Grade;
 
-// Of SCHED_FIFO: the agent of each process is at 96 (of the launcher and the broker: 97).
+// Of SCHED_FIFO: the agent of each process, and the broker (kernel-sim/host/linux_priority.h).
 constexpr uint64_t kHighestRealTime = 97;
 constexpr uint64_t kEnoughLockedBytes = 64 << 20;
 
@@ -77,11 +77,11 @@ Finding ExamineRealTimeBudget(const MachineFacts& facts) {
 Finding ExamineTracing(const MachineFacts& facts) {
   const std::string what = "ptrace scope";
   if (facts.ptrace_scope == 0 || (facts.may_trace && facts.ptrace_scope < 3)) {
-    return {what, Grade::kOk, "messages of any length can be copied", ""};
+    return {what, Grade::kOk, "long messages are copied at once", ""};
   }
-  return {what, Grade::kMissing,
+  return {what, Grade::kSlower,
           absl::StrCat("is ", facts.ptrace_scope,
-                       ": sends of more than 4096 bytes between processes are refused"),
+                       ": messages of more than 4096 bytes are copied twice, by their clients"),
           facts.ptrace_scope >= 3
               ? "boot with kernel.yama.ptrace_scope=0 in /etc/sysctl.d: 3 stays until then"
               : "sudo sysctl -w kernel.yama.ptrace_scope=0"};

@@ -72,16 +72,17 @@ TEST_CASE("doctor: a control group without real-time budget is told from a missi
   CHECK(Has(none.mend, "sched_rt_runtime_us"));
 }
 
-TEST_CASE("doctor: tracing that is shut off costs large messages, unless by capability") {
+TEST_CASE("doctor: tracing that is shut off slows large messages, unless by capability") {
   const Finding scope = OnlyComplaint([](MachineFacts& facts) { facts.ptrace_scope = 1; });
-  CHECK(scope.grade == Grade::kMissing);
+  CHECK(scope.grade == Grade::kSlower);
   CHECK(Has(scope.tells, "4096"));
   MachineFacts facts = Sound();
   facts.ptrace_scope = 2;
   facts.may_trace = true;
   CHECK(Examine(facts)[3].grade == Grade::kOk);
   facts.ptrace_scope = 3;
-  CHECK(Examine(facts)[3].grade == Grade::kMissing);
+  CHECK(Examine(facts)[3].grade == Grade::kSlower);
+  CHECK(Has(Examine(facts)[3].mend, "boot"));
 }
 
 TEST_CASE("doctor: io_uring is mended where it was switched off") {
