@@ -197,5 +197,30 @@ TEST_CASE("broker: nobody delegates a right to a region without that to read it 
   CHECK(delegate(kRead) == Error::kNone);
 }
 
+TEST_CASE("broker: who looks on sees the processes of its own user's launchers, uid 0 all") {
+  BrokerRig rig;
+  const Actor of_root = rig.Start("of root");
+  const PeerId other = rig.NewPeer(1001);
+  rig.Expect<Done>(other, BecomeLauncher{kWireVersion}, JoinTail({"client"}));
+  const ProcessId of_other =
+      rig.Expect<Spawned>(other, BrokerRig::SpawnAs({.uid = 1001}), JoinTail({"client", "x"}))
+          .process;
+  const auto seen = [&](uint32_t uid) {
+    const PeerId looker = rig.NewPeer(uid);
+    std::vector<ProcessId> processes;
+    uint32_t from = 1;
+    for (;;) {
+      const auto looked = rig.Expect<Looked>(looker, Look{kWireVersion, ProcessId{from}, 0});
+      if (looked.process == ProcessId::kNone) return processes;
+      processes.push_back(looked.process);
+      from = Raw(looked.process) + 1;
+    }
+  };
+  CHECK(seen(0) == std::vector<ProcessId>{of_root.process, of_other});
+  CHECK(seen(1001) == std::vector<ProcessId>{of_other});
+  CHECK(seen(1000).empty());  // the process runs as 1000, but root's launcher has started it
+  CHECK(seen(1002).empty());
+}
+
 }  // namespace
 }  // namespace parley::host::tests

@@ -66,8 +66,14 @@ int Serve(ipc::Process& self, Facts& facts) {
   std::deque<ipc::Message> kept;
   for (;;) {
     ipc::Received received = channel.Receive().value();
+    if (const ipc::Pulse* pulse = received.pulse()) {
+      // Whatever stands in a lane, the kernel's codes are the kernel's (U1).
+      const bool asked_for =
+          pulse->code == ipc::Pulse::kUnblock || pulse->code == ipc::Pulse::kDisconnect;
+      CHECK_MESSAGE((pulse->code < ipc::Pulse::kDeath || asked_for), int{pulse->code});
+      continue;
+    }
     ipc::Message* message = received.message();
-    if (message == nullptr) continue;
     if (message->info().uid == kHonestUser) {
       uint64_t number = 0;
       CHECK(message->Read(0, ipc::MutableBytesOf(number)).ok());
