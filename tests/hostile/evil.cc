@@ -24,26 +24,13 @@
 #include "kernel-sim/host/packet.h"
 
 namespace parley::host::tests {
-namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(10);
-
-using Random = std::mt19937_64;
-
-// What is likely to be a limit, or one past it.
 uint64_t Tricky(Random& random) {
   constexpr std::array<uint64_t, 14> kValues = {
       0, 1, 2, 16, 17, 1024, 1025, 4096, 4097, 8191, 8192, 1 << 30, (1 << 30) + 1, ~uint64_t{0}};
   return random() % 4 == 0 ? random() : kValues.at(random() % kValues.size());
 }
 
-// -- Shared memory
-
-// All that this process may write of what others map, as Linux lists it.
-struct Range {
-  std::byte* address;
-  size_t bytes;
-};
 std::vector<Range> SharedRanges(const char* name) {
   std::vector<Range> ranges;
   std::ifstream maps("/proc/self/maps");
@@ -59,6 +46,12 @@ std::vector<Range> SharedRanges(const char* name) {
   }
   return ranges;
 }
+
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(10);
+
+// -- Shared memory
 
 void ScribbleSlot(Slot& slot, Random& random) {
   switch (random() % 6) {
