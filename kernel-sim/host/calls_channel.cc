@@ -1,9 +1,8 @@
 // Kernel calls: channels, capabilities to connect, connections.
-#include <poll.h>
-
 #include <algorithm>
 
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/transfer.h"
 
 namespace parley::host {
 namespace {
@@ -13,11 +12,6 @@ absl::StatusOr<Token> TokenOf(const absl::StatusOr<Packet>& answer) {
   const auto made = answer->As<TokenMade>();
   PARLEY_CHECK(made.has_value());
   return made->token;
-}
-
-bool IsAlive(const FarProcess& far) {
-  pollfd pidfd = {far.pidfd.get(), POLLIN, 0};
-  return !far.dead && poll(&pidfd, 1, 0) == 0;
 }
 
 }  // namespace
@@ -143,7 +137,9 @@ absl::StatusOr<ProcessId> Process::ServerOf(ConnectionHandle handle) {
   Locked locked(lock_);
   OutConnection* connection = connection_handles_.Find(handle);
   if (connection == nullptr) return Refuse(Error::kBadHandle);
-  if (connection->links[0]->link().closed_by_server.load() != 0 || !IsAlive(*connection->server)) {
+  const FarProcess& server = *connection->server;
+  if (connection->links[0]->link().closed_by_server.load() != 0 || server.dead ||
+      !IsAlive(server)) {
     KillConnection(*connection, false);
   }
   if (connection->dead) return Refuse(Error::kNoSuchChannel);

@@ -2,9 +2,9 @@
 // Linux at once (transfer.h), or served by the client where Linux does not permit that
 // (link_copy.h). Which of the two, Linux is asked once for each client process that it refuses.
 #include <algorithm>
-#include <cstring>
 
 #include "kernel-sim/host/link_copy.h"
+#include "kernel-sim/host/read_once.h"
 #include "kernel-sim/host/sending.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/transfer.h"
@@ -14,9 +14,7 @@ namespace {
 
 // Read once: the client may write on. kInvalidArgument: more than it can have sent.
 absl::StatusOr<RemoteParts> Fetch(const RemoteParts& shared) {
-  RemoteParts parts;
-  std::memcpy(&parts, &shared, sizeof(parts));
-  asm volatile("" : "+m"(parts));
+  const RemoteParts parts = ReadOnce(shared);
   if (parts.count > kMaxParts) return Refuse(Error::kInvalidArgument);
   return parts;
 }

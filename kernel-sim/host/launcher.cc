@@ -332,12 +332,13 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
   child.farewell = SharedMapping(static_cast<std::byte*>(memory), sizeof(Farewell));
   std::fflush(nullptr);
   const pid_t launcher = getpid();
+  const ucred listener = ListenerOf(broker_);
   child.pid = fork();
   if (child.pid < 0) return false;
   if (child.pid == 0) {
     if (!BecomeChild({launch.uid, launch.gid, options_.cpus}, launcher)) _exit(126);
     process_main_(
-        {.broker = ConnectTo(address_),
+        {.broker = ConnectToSame(address_, listener),
          .ticket = launch.ticket,
          .program = &program,
          .farewell = child.farewell.As<Farewell>(),

@@ -193,7 +193,7 @@ inline constexpr uint32_t kBellBits = kBellWords * 64;
 enum class Door : uint32_t {
   kAwake = 0,     // somebody looks at the bell before sleeping
   kSleeping = 1,  // wake one by the futex
-  kPolling = 2,   // wake by the eventfd
+  kPolling = 2,   // wake by the knocker
 };
 
 struct Bell {
@@ -202,7 +202,7 @@ struct Bell {
   alignas(kCacheLine) std::atomic<uint64_t> summary;
   std::atomic<uint32_t> door;  // a Door, futex word
   // P4: the lowest priority at which a serving thread runs. A client above it that is about to
-  // sleep knocks on the eventfd, so that the server's agent boosts what is busy.
+  // sleep knocks (a socket), so that the server's agent boosts what is busy.
   alignas(kCacheLine) std::atomic<uint32_t> served_level;
   alignas(kCacheLine) std::array<std::atomic<uint64_t>, kBellWords> words;
 };

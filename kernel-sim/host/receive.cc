@@ -19,6 +19,7 @@
 
 #include "kernel-sim/host/bell.h"
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/read_once.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/spin.h"
 
@@ -124,11 +125,11 @@ void Process::LookAtLane(ServedLink& link, Arrivals& arrived) {
     pulse.source = {event ? PulseSource::Kind::kEvent : PulseSource::Kind::kConnection,
                     event ? link.event : link.connection};
     pulse.badge = event ? 0 : link.badge;
-    pulse.code = event ? link.code : std::min(entry.code, kMaxProgramPulseCode);
-    pulse.priority =
-        event ? static_cast<uint8_t>(link.priority) : ClampPriority(entry.priority, link.ceiling);
-    pulse.value = event && !link.any_value ? link.value : entry.value;
-    arrived.push_back({nullptr, &pulse, entry.sent_at});
+    pulse.code = event ? link.code : std::min(ReadOnce(entry.code), kMaxProgramPulseCode);
+    pulse.priority = event ? static_cast<uint8_t>(link.priority)
+                           : ClampPriority(ReadOnce(entry.priority), link.ceiling);
+    pulse.value = event && !link.any_value ? link.value : ReadOnce(entry.value);
+    arrived.push_back({nullptr, &pulse, ReadOnce(entry.sent_at)});
   }
 }
 
@@ -171,11 +172,11 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
     return false;
   }
   // Read once: the client may write on.
-  inbound.thread = slot.thread;
+  inbound.thread = ReadOnce(slot.thread);
   server.client_cpu = slot.client_cpu.load(std::memory_order_relaxed);
-  inbound.request_bytes = slot.request_bytes;
-  inbound.reply_room = slot.reply_room;
-  inbound.reference_count = slot.references;
+  inbound.request_bytes = ReadOnce(slot.request_bytes);
+  inbound.reply_room = ReadOnce(slot.reply_room);
+  inbound.reference_count = ReadOnce(slot.references);
   const bool sane = inbound.request_bytes <= kMaxMessageBytes &&
                     inbound.reply_room <= kMaxMessageBytes &&
                     inbound.reference_count <= kMaxRegionReferences;

@@ -2,13 +2,14 @@
 //
 //   (1) BeginSend: everything that can be refused; a free slot of the connection is claimed
 //   (2) Submit: the request goes into the slot, and the bell is rung if the server may not look
-//   (3) AwaitReply: spins as long as that pays, then sleeps on the slot's state word
+//   (3) AwaitReply: spins as long as that pays, then sleeps on the slot's answer word
 //   (4) LeaveSend: at a deadline or a cancel the request is taken back, or left (D2, D3)
 //   (5) TakeAnswer, EndSend: the answer is copied out, the slot is free again
 #include <sched.h>
 
 #include <algorithm>
 
+#include "kernel-sim/host/read_once.h"
 #include "kernel-sim/host/sending.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/ticks.h"
@@ -200,7 +201,7 @@ void Process::WaitAwake(Sending& send) {
     return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence);
   };
   const int cpu = sched_getcpu();
-  const int server_cpu = slot.server_cpu;
+  const int server_cpu = ReadOnce(slot.server_cpu);
   if (send.out.link->link().no_spin.load(std::memory_order_relaxed) == 0) {
     if (server_cpu != cpu) {
       if (thread.send_spin.Spin(done)) return;
@@ -284,7 +285,7 @@ absl::Status Process::LeaveSend(Sending& send, Error before_receive, Error after
 absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
   const Slot& slot = send.slot();
   // Read once: the server may write on.
-  const uint64_t reply_bytes = slot.reply_bytes;
+  const uint64_t reply_bytes = ReadOnce(slot.reply_bytes);
   if (OutcomeOf(slot.answer.load()) == Outcome::kReplied) {
     const uint64_t moved = std::min<uint64_t>(reply_bytes, send.reply_room);
     if (moved <= kInlineBytes) {
@@ -297,7 +298,7 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
     ExpectToWrite(send.slot());
     return absl::OkStatus();
   }
-  switch (const auto error = static_cast<Error>(slot.kernel_error)) {
+  switch (const auto error = static_cast<Error>(ReadOnce(slot.kernel_error))) {
     case Error::kNotReplied:
     case Error::kBadAddress:
     case Error::kInvalidArgument:
@@ -308,7 +309,7 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
   }
   const std::string text(reinterpret_cast<const char*>(slot.bytes.data()),
                          std::min<uint64_t>(reply_bytes, kMaxErrorTextBytes));
-  const auto code = static_cast<absl::StatusCode>(slot.error);
+  const auto code = static_cast<absl::StatusCode>(ReadOnce(slot.error));
   return MakeServerError(code == absl::StatusCode::kOk ? absl::StatusCode::kUnknown : code, text);
 }
 

@@ -87,6 +87,12 @@ absl::StatusOr<UniqueFd> ConnectToBroker(const std::string& address) {
   return connection;
 }
 
+UniqueFd ConnectToSame(const std::string& address, const ucred& listener) {
+  UniqueFd connection = ConnectTo(address);
+  const ucred who = ListenerOf(connection);
+  return who.pid == listener.pid && who.uid == listener.uid ? std::move(connection) : UniqueFd();
+}
+
 absl::StatusOr<ServiceSocket> ListenAsService(const std::string& path) {
   if (absl::Status made = MakeFolderOf(path); !made.ok()) return made;
   auto lock = TakeLock(path);

@@ -16,6 +16,8 @@ std::string PrivatePrefix(int launcher_pid);
 
 // Connects, to a broker of this user or of uid 0; as uid 0 to anyone's. The text says what to do.
 absl::StatusOr<UniqueFd> ConnectToBroker(const std::string& address);
+// Connects to whom `listener` (ListenerOf) names; invalid if somebody else has taken the address.
+UniqueFd ConnectToSame(const std::string& address, const ucred& listener);
 // Who listens at the far end, as Linux vouches for it.
 ucred ListenerOf(const UniqueFd& connection);
 

@@ -7,6 +7,7 @@
 #ifndef PARLEY_KERNEL_SIM_HOST_STAGING_H_
 #define PARLEY_KERNEL_SIM_HOST_STAGING_H_
 
+#include "kernel-sim/host/read_once.h"
 #include "kernel-sim/host/slot.h"
 
 namespace parley::host {
@@ -54,7 +55,7 @@ inline void GiveUpCopy(Staging& staging) {
 inline bool TakeCopyAsk(Slot& slot, const Staging& staging, CopyAsk& ask) {
   slot.answer.fetch_and(~(kCopyAsked | kClientSleeps));  // it is awake
   if (TurnOf(staging.turn.load()) != Turn::kClient) return false;
-  ask = staging.ask;
+  ask = ReadOnce(staging.ask);
   return true;
 }
 

@@ -180,7 +180,6 @@ TEST_CASE("a hostile server costs its clients their deadlines, and touches nothi
                                 << " an error, of these " << facts->refused.load()
                                 << " no slot; the slowest took " << facts->slowest_us.load()
                                 << " us of " << absl::ToInt64Microseconds(kDeadline + kGrace));
-  CHECK(facts->slowest_us < 1'000'000);
 }
 
 }  // namespace
