@@ -85,15 +85,16 @@ struct RemoteParts {
 };
 
 inline constexpr size_t kInlineBytes = 4096;
+inline constexpr size_t kShortReplyBytes = 48;
 
-// A line for what the client says, one for what the server says, then the bytes, so that a small
-// message costs two lines' trips each way. What only one side looks at lies behind.
+// A line for what the client says, one for what the server says, short replies included, then the
+// bytes. So a small message costs two lines' trips there and one back. What only one side looks at
+// lies behind.
 struct alignas(kCacheLine) Slot {
   std::atomic<uint32_t> request;  // sequence and Ask
   uint32_t request_bytes;         // full length; inline if at most kInlineBytes
   uint32_t reply_room;
   uint32_t thread;                   // ThreadId of the sender
-  std::atomic<uint64_t> sent_at;     // clock ticks, orders those that a server finds at once (P1)
   std::atomic<uint16_t> priority;    // changes while queued (P2)
   std::atomic<uint16_t> client_cpu;  // where each side ran last: who shares a CPU does not spin
   uint8_t references;
@@ -103,14 +104,20 @@ struct alignas(kCacheLine) Slot {
   uint8_t server_paired;  // this client alone keeps it busy
   uint8_t error;          // canonical code of an error reply,
   uint8_t kernel_error;   // or an Error that the kernel on the server's side has found
-  alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then the reply
+  uint8_t reserved[3];
+  std::array<std::byte, kShortReplyBytes> short_reply;  // of one that is not longer
+  alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then of a longer reply
   std::array<SharedReference, kMaxRegionReferences> region;
   RemoteParts request_parts, reply_parts;           // the first of what is longer than fits
   alignas(kCacheLine) std::atomic<uint32_t> taken;  // the server's: the sequence it received last
+  // The client's: when the request was sent, in clock ticks. Looked at only where several are found
+  // at once (P1), so that it is written after the request, once `stamped` is the request's sequence.
+  alignas(kCacheLine) std::atomic<uint64_t> sent_at;
+  std::atomic<uint32_t> stamped;
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 static_assert(offsetof(Slot, answer) == 64 && offsetof(Slot, bytes) == 128);
-static_assert(sizeof(Slot) == 4736);
+static_assert(sizeof(Slot) == 4800);
 
 // -- A staging area: where a client's thread, blocked in its send, serves the copies that Linux
 // does not permit its server to make itself. One for each slot, a chunk at a time.

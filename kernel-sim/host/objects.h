@@ -155,6 +155,7 @@ struct HostThread : Thread {
   // SEND, REPLY. Set by itself, under the lock.
   OutSlot out;
   bool sending = false;
+  std::atomic<uint16_t> send_level{0};  // what its slot is to show; changed under the lock
   // RECEIVE: what was handed over to it. An Inbound, or a pulse.
   struct Inbound* delivered = nullptr;
   std::optional<PulseInfo> pulse;

@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kShortSleepNs = 300'000;
 constexpr int kShortSleeps = 4;
 constexpr int kYields = 1'000;
-constexpr uint64_t kWaitsToYield = 128;
+constexpr uint64_t kWaitsToYield = 1024;
 constexpr int64_t kLookNs = 10'000'000;
 
 }  // namespace

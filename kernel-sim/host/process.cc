@@ -15,11 +15,6 @@ namespace parley::host {
 
 thread_local HostThread* Process::t_current_ = nullptr;
 
-HostThread& Process::current() {
-  PARLEY_CHECK(t_current_ != nullptr);
-  return *t_current_;
-}
-
 absl::Status Process::Enter() {
   if (IsForked()) return Refuse(Error::kForked);
   return IsOver(current()) ? Leave({}) : absl::OkStatus();
@@ -119,7 +114,7 @@ void Process::Nudge(HostThread& thread) {
 // that a thread does not run at yet. Lowered: (2) the level is shown, (3) the bells are looked at,
 // since whoever rang before (2) did not knock, and only then (4) is Linux told; once it is,
 // somebody else may have the CPU for as long as he likes.
-void Process::ApplyChanges() {
+void Process::ApplyWhatChanged() {
   if (gathering_) return;  // whoever gathers does it next
   // Whoever rings and withdraws without end gets this much attention.
   for (int looks = 0; looks < 4; ++looks) {
@@ -162,10 +157,15 @@ void Process::ApplyPriority(HostThread& thread) {
   absl::InlinedVector<HostChannel*, 4> lowered;
   ShowLevels(thread, lowered);
   TellLinux(thread);
-  if (!thread.sending) return;
+  if (thread.sending) ShowSendLevel(thread);
+}
+
+// P2: of a thread whose request is on its way.
+void Process::ShowSendLevel(HostThread& thread) {
   const int level = std::min<int>(thread.effective(), thread.out.ceiling);
+  thread.send_level.store(static_cast<uint16_t>(level));  // first: see Submit
   thread.out.slot().priority.store(static_cast<uint16_t>(level));
-  thread.out.slot().sent_at.store(Ticks());  // P2: to the tail
+  thread.out.slot().sent_at.store(Ticks());  // to the tail
   RingOut(*thread.out.link->bell, thread.out.bit(), level);
 }
 

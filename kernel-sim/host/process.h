@@ -130,7 +130,11 @@ class Process final : public Kernel {
 
  private:
   // -- Entering and leaving a call (process.cc)
-  static HostThread& current();
+  static HostThread& current() {
+    PARLEY_CHECK(t_current_ != nullptr);
+    return *t_current_;
+  }
+  bool MayEnter() const { return !IsForked() && !ending_.load(std::memory_order_relaxed); }
   absl::Status Enter();                         // may throw ProcessEnded
   bool EnterQuietly() noexcept;                 // for calls that destructors make
   absl::Status EnterFromDestructor() noexcept;  // the same, for calls that say what went wrong
@@ -139,8 +143,12 @@ class Process final : public Kernel {
   }
   absl::Status Leave(absl::Status status);  // of a call that has blocked; may throw ProcessEnded
   // Applies what inheritance has changed: Linux priorities, sends in flight, served levels.
-  void ApplyChanges();
+  void ApplyChanges() {
+    if (!inheritance_.changed().empty()) ApplyWhatChanged();
+  }
+  void ApplyWhatChanged();
   void ApplyPriority(HostThread& thread);
+  void ShowSendLevel(HostThread& thread);
   void TellLinux(HostThread& thread);
   void ShowLevels(HostThread& thread, absl::InlinedVector<HostChannel*, 4>& lowered);
   bool UpdateServedLevel(HostChannel& channel);
@@ -232,7 +240,7 @@ class Process final : public Kernel {
   struct Sending;
   absl::Status BeginSend(Sending& send, ConnectionHandle connection);
   static bool ClaimSlot(OutConnection& connection, OutSlot& claimed);
-  static absl::Status Submit(Sending& send);
+  absl::Status Submit(Sending& send);
   absl::Status AwaitReply(Sending& send);
   void WaitAwake(Sending& send);
   absl::Status LookForDeadlock(Sending& send);
@@ -271,7 +279,11 @@ class Process final : public Kernel {
   using Arrivals = absl::InlinedVector<Arrival, 8>;
   void Drain(HostChannel& channel);
   void Gather(HostChannel& channel);  // the same, but for what it changes (ApplyChanges)
-  void LookAt(Inbound& inbound, Arrivals& arrived);
+  void GatherRung(HostChannel& channel, Inbound* watched);
+  void Arrive(HostChannel& channel, Inbound& inbound);
+  void Enqueue(HostChannel& channel, Inbound& inbound);
+  bool LookAt(Inbound& inbound);
+  void LookAtTaken(Inbound& inbound, host::Ask ask, int level);
   void LookAtLane(ServedLink& link, Arrivals& arrived);
   void Unqueue(Inbound& inbound);
   void Match(HostChannel& channel);
@@ -291,7 +303,16 @@ class Process final : public Kernel {
   Inbound* FindMessage(MessageHandle message);
   void FillInfo(const Inbound& inbound, MessageInfo& info) const;
   absl::StatusOr<Inbound*> BeginAnswer(MessageHandle message);
-  Slot* EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome);
+  // What the slot is to say of the answer, besides its bytes.
+  struct Ending {
+    Outcome how = Outcome::kReplied;
+    uint32_t reply_bytes = 0;
+    absl::StatusCode code = absl::StatusCode::kOk;
+    Error error = Error::kNone;
+    bool is_short = false;
+    std::array<std::byte, kShortReplyBytes> short_reply = {};
+  };
+  Slot* EndAnswer(Inbound& inbound, const Ending& ending, absl::Status& outcome);
   void FailMessage(MessageHandle message, Error error);
   absl::Status ReplyWith(MessageHandle message, absl::StatusCode code, Error error,
                          std::string_view text);
@@ -439,8 +460,10 @@ class Process final : public Kernel {
 };
 
 // Begins a call that returns a Status or a StatusOr.
-#define PARLEY_ENTER() \
-  if (absl::Status entered = Enter(); !entered.ok()) return entered
+#define PARLEY_ENTER()                                                 \
+  if (!MayEnter()) {                                                   \
+    if (absl::Status entered = Enter(); !entered.ok()) return entered; \
+  }
 
 }  // namespace parley::host
 

@@ -42,66 +42,93 @@ void Process::Drain(HostChannel& channel) {
 
 void Process::Gather(HostChannel& channel) {
   const bool nested = std::exchange(gathering_, true);
+  Inbound* const watched = channel.watched;
+  const bool sent = watched != nullptr && LookAt(*watched);
+  const bool rung = std::any_of(channel.bells.begin(), channel.bells.end(), [](const auto& bell) {
+    return bell->bell().summary.load() != 0;
+  });
+  if (rung) {
+    GatherRung(channel, sent ? watched : nullptr);
+  } else if (sent) {
+    Arrive(channel, *watched);
+  }
+  if (channel.queued() > 0 && channel.FrontReceiver() != nullptr) Match(channel);
+  gathering_ = nested;
+}
+
+// `watched`: the watched client's slot if it has sent something, which counts among the rest.
+void Process::GatherRung(HostChannel& channel, Inbound* watched) {
   Arrivals arrived;
-  if (channel.watched != nullptr) LookAt(*channel.watched, arrived);
+  auto add = [&](Inbound& inbound) {
+    arrived.push_back({&inbound, nullptr, SentAt(inbound.slot(), inbound.sequence)});
+  };
+  if (watched != nullptr) add(*watched);
   for (const auto& bell : channel.bells) {
     Collect(bell->bell(), [&](uint32_t bit) {
       ServedLink* link = bell->links[bit / kBitsPerLink];
       if (link == nullptr || link->detached) return;
       if (bit % kBitsPerLink == kLaneBit) return LookAtLane(*link, arrived);
-      if (Inbound* inbound = link->inbound[bit % kBitsPerLink].get()) LookAt(*inbound, arrived);
+      Inbound* inbound = link->inbound[bit % kBitsPerLink].get();
+      // Watched and rung: of a cheat, it may be another request already.
+      if (inbound == nullptr || inbound == watched) return;
+      if (LookAt(*inbound)) add(*inbound);
     });
   }
-  if (arrived.size() > 1) {
-    std::sort(arrived.begin(), arrived.end(),
-              [](const Arrival& a, const Arrival& b) { return a.sent_at < b.sent_at; });
+  if (arrived.size() == 1 && arrived[0].inbound != nullptr) {
+    return Arrive(channel, *arrived[0].inbound);
   }
-  if (arrived.size() == 1 && arrived[0].inbound != nullptr && channel.queued() == 0) {
-    // The usual case: it need not be queued to be received.
-    if (ReceiverEntry* receiver = channel.FrontReceiver()) {
-      auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
-      if (TakeMessage(server, channel, *arrived[0].inbound)) HandOver(server);
-      arrived.clear();
-    }
-  }
+  std::sort(arrived.begin(), arrived.end(),
+            [](const Arrival& a, const Arrival& b) { return a.sent_at < b.sent_at; });
   for (const Arrival& arrival : arrived) {
-    if (arrival.inbound == nullptr) {
+    if (arrival.inbound != nullptr) {
+      Enqueue(channel, *arrival.inbound);
+    } else {
       ++arrival.pulse->link->held;
       channel.Push(*arrival.pulse, arrival.pulse->priority);
-    } else {
-      ++arrival.inbound->link.held;
-      inheritance_.Enqueue(*arrival.inbound, channel, arrival.inbound->link.ceiling);
     }
   }
-  if (channel.FrontReceiver() != nullptr && channel.queued() > 0) Match(channel);
-  gathering_ = nested;
 }
 
-// What a client has done to its slot since the last look.
-void Process::LookAt(Inbound& inbound, Arrivals& arrived) {
+void Process::Enqueue(HostChannel& channel, Inbound& inbound) {
+  ++inbound.link.held;
+  inheritance_.Enqueue(inbound, channel, inbound.link.ceiling);
+}
+
+// The only request that has come. Where somebody waits for it, it need not be queued.
+void Process::Arrive(HostChannel& channel, Inbound& inbound) {
+  ReceiverEntry* receiver = channel.queued() == 0 ? channel.FrontReceiver() : nullptr;
+  if (receiver == nullptr) return Enqueue(channel, inbound);
+  auto& server = static_cast<HostThread&>(Thread::FromReceiver(*receiver));
+  if (TakeMessage(server, channel, inbound)) HandOver(server);
+}
+
+// What a client has done to its slot since the last look; true if there is another request to
+// receive.
+bool Process::LookAt(Inbound& inbound) {
   Slot& slot = inbound.slot();
   const uint32_t request = slot.request.load();
   const uint32_t sequence = SequenceOf(request);
   const uint8_t level = ClampPriority(slot.priority.load(), inbound.link.ceiling);
   const bool queued = inbound.entry().queued();
-  if (inbound.serial != 0) {                                   // received, not answered
-    if (sequence != inbound.sequence || inbound.gone) return;  // it cheats; or it has left
-    if (AskOf(request) == Ask::kLeft) return ClientLeft(inbound);
-    if (inbound.base() != level) inheritance_.SetBase(inbound, level);
-    if (AskOf(request) == Ask::kWantsToLeave) ClientWantsToLeave(inbound);
-    return;
+  if (inbound.serial != 0) {  // received, not answered
+    if (sequence == inbound.sequence && !inbound.gone) LookAtTaken(inbound, AskOf(request), level);
+    return false;  // of another sequence: it cheats
   }
-  if (queued && request == MakeRequest(inbound.sequence, Ask::kSent)) {
+  if (queued && request == MakeRequest(inbound.sequence, host::Ask::kSent)) {
     if (inbound.base() != level) inheritance_.SetBase(inbound, level);  // P2
-    return;
+    return false;
   }
   if (queued) Unqueue(inbound);  // taken back
-  if (!HasNewRequest(request, inbound.sequence)) return;
-  // Watched and rung: of a cheat, it may be another request already.
-  if (!arrived.empty() && arrived.front().inbound == &inbound) return;
+  if (!HasNewRequest(request, inbound.sequence)) return false;
   if (inbound.base() != level) inheritance_.SetBase(inbound, level);
   inbound.sequence = sequence;
-  arrived.push_back({&inbound, nullptr, slot.sent_at.load()});
+  return true;
+}
+
+void Process::LookAtTaken(Inbound& inbound, host::Ask ask, int level) {
+  if (ask == host::Ask::kLeft) return ClientLeft(inbound);
+  if (inbound.base() != level) inheritance_.SetBase(inbound, level);
+  if (ask == host::Ask::kWantsToLeave) ClientWantsToLeave(inbound);
 }
 
 // It leaves the queue unreceived (D2).
@@ -260,10 +287,7 @@ absl::Status Process::Receive(ChannelHandle handle, MutableParts buffer, int64_t
     const bool in_slot = result.info.request_bytes <= kInlineBytes;
     // The memory of a client that has left meanwhile may hold something else.
     const bool left = !in_slot && !IsWaitedFor(inbound->slot(), inbound->sequence);
-    if (copied.ok() && !left) {
-      ExpectToWrite(inbound->slot());
-      return absl::OkStatus();
-    }
+    if (copied.ok() && !left) return absl::OkStatus();
     if (in_slot) {  // it was there: the buffer is not
       FailMessage(result.message, Error::kNotReplied);
       return copied.status();
@@ -310,7 +334,7 @@ struct View {
     for (const auto& bell : channel.bells) bells.push_back(&bell->bell());
   }
   const std::atomic<uint32_t>& wake;
-  const Slot* watched = nullptr;
+  Slot* watched = nullptr;
   uint32_t seen = 0;  // the last request in it
   absl::InlinedVector<Bell*, 4> bells;
 
@@ -319,6 +343,7 @@ struct View {
     if (wake.load(std::memory_order_relaxed) != 0) return true;
     if (watched != nullptr &&
         HasNewRequest(watched->request.load(std::memory_order_relaxed), seen)) {
+      ExpectToWrite(*watched);
       return true;
     }
     for (const Bell* bell : bells) {

@@ -54,32 +54,40 @@ absl::StatusOr<Inbound*> Process::BeginAnswer(MessageHandle message) {
   }
   if (!inbound->gone) return inbound;
   absl::Status outcome;
-  EndAnswer(*inbound, Outcome::kFailed, outcome);
+  EndAnswer(*inbound, {.how = Outcome::kFailed}, outcome);
   return Refuse(Error::kMessageGone);
 }
 
-// The answer is in the slot: ends the message. Returns the slot whose client is to be woken, null
-// if it is awake. `outcome`: kMessageGone for a client that has just left.
-Slot* Process::EndAnswer(Inbound& inbound, Outcome how, absl::Status& outcome) {
+// The answer's bytes are in the slot: ends the message. Returns the slot whose client is to be
+// woken, null if it is awake. `outcome`: kMessageGone for a client that has just left.
+//
+// What can wait until the client goes on, does: this is half of a message's way.
+Slot* Process::EndAnswer(Inbound& inbound, const Ending& ending, absl::Status& outcome) {
   Slot& slot = inbound.slot();
   ServedLink& link = inbound.link;
   HostChannel* channel = link.channel;
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
-  ++link.held;  // a last pulse of its client may be received on the way
   inbound.serial = 0;
   inbound.EndLeases();
-  inbound.leased.clear();
-  inheritance_.EndReply(inbound);
-  const bool lowered = !inheritance_.changed().empty();
   const bool watch = channel != nullptr && !link.detached && channel->receivers == 0 &&
                      (channel->watched == nullptr || channel->watched == &inbound);
   if (watch) channel->watched = &inbound;
+  const bool paired = channel != nullptr && IsPaired(*channel, inbound);
+  // The client looks at this line again and again, and takes it away between two writes that are
+  // far apart.
+  slot.reply_bytes = ending.reply_bytes;
   slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
-  slot.server_paired = channel != nullptr && IsPaired(*channel, inbound) ? 1 : 0;
-  const AnswerResult answered = Answer(slot, inbound.sequence, how, watch);
+  slot.server_paired = paired ? 1 : 0;
+  slot.error = static_cast<uint8_t>(ending.code);
+  slot.kernel_error = static_cast<uint8_t>(ending.error);
+  if (ending.is_short) slot.short_reply = ending.short_reply;
+  const AnswerResult answered = Answer(slot, inbound.sequence, ending.how, watch);
   if (answered.client_left) outcome = Refuse(Error::kMessageGone);
   bool wake = answered.wake;
-  if (lowered) {
+  inbound.leased.clear();
+  ++link.held;  // a last pulse of its client may be received on the way
+  inheritance_.EndReply(inbound);
+  if (!inheritance_.changed().empty()) {
     // P4: once it runs at less, others may run instead of it; its client must not wait for them.
     if (std::exchange(wake, false)) WakeClient(slot);
     ApplyChanges();
@@ -102,12 +110,13 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
     if (!begun.ok()) return begun.status();
     Inbound& inbound = **begun;
     Slot& slot = inbound.slot();
-    Outcome how = Outcome::kReplied;
+    Ending ending{.reply_bytes = static_cast<uint32_t>(bytes)};
     moved = std::min<uint64_t>(bytes, inbound.reply_room);
     if (!fits.ok()) {
       outcome = fits;
     } else if (moved <= kInlineBytes) {
-      const MutableBytes room(slot.bytes.data(), moved);
+      ending.is_short = moved <= kShortReplyBytes;
+      const MutableBytes room(ending.is_short ? ending.short_reply.data() : slot.bytes.data(), moved);
       if (CopyParts(MutableParts(&room, 1), 0, reply, 0, SafeCopy) < moved) {
         return Refuse(Error::kBadAddress);  // the caller's; the message is still its own
       }
@@ -120,15 +129,12 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
       inbound.answering = false;
       if (!written.ok()) outcome = written.status();
     }
-    slot.reply_bytes = static_cast<uint32_t>(bytes);
     if (!outcome.ok()) {
-      how = Outcome::kFailed;
-      slot.reply_bytes = 0;
-      slot.kernel_error =
-          static_cast<uint8_t>(fits.ok() ? ErrorForClient(outcome) : Error::kNotReplied);
+      ending = {.how = Outcome::kFailed,
+                .error = fits.ok() ? ErrorForClient(outcome) : Error::kNotReplied};
     }
     numbers().bytes_copied += moved;
-    wake = EndAnswer(inbound, how, outcome);
+    wake = EndAnswer(inbound, ending, outcome);
   }
   if (wake != nullptr) WakeClient(*wake);
   if (!outcome.ok()) return outcome;
@@ -146,11 +152,12 @@ absl::Status Process::ReplyWith(MessageHandle message, absl::StatusCode code, Er
     if (!begun.ok()) return begun.status();
     Slot& slot = (*begun)->slot();
     text = text.substr(0, kMaxErrorTextBytes);
-    slot.error = static_cast<uint8_t>(code);
-    slot.kernel_error = static_cast<uint8_t>(error);
-    slot.reply_bytes = static_cast<uint32_t>(text.size());
     std::memcpy(slot.bytes.data(), text.data(), text.size());
-    wake = EndAnswer(**begun, Outcome::kFailed, outcome);
+    const Ending ending = {.how = Outcome::kFailed,
+                           .reply_bytes = static_cast<uint32_t>(text.size()),
+                           .code = code,
+                           .error = error};
+    wake = EndAnswer(**begun, ending, outcome);
   }
   if (wake != nullptr) WakeClient(*wake);
   return outcome;
@@ -222,8 +229,7 @@ absl::StatusOr<MessageInfo> Process::MessageGetInfo(MessageHandle message) {
   Locked locked(lock_);
   Inbound* inbound = FindMessage(message);
   if (inbound != nullptr && !inbound->gone && inbound->link.channel != nullptr) {
-    Arrivals none;
-    LookAt(*inbound, none);
+    LookAt(*inbound);  // received: there is no other request
   }
   inbound = FindMessage(message);
   if (inbound == nullptr || inbound->gone) return Refuse(Error::kMessageGone);

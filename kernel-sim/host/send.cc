@@ -96,9 +96,8 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         BeginReferences(send);
         ++connection->sends_in_flight;
         send.level = std::min(thread.effective(), send.out.ceiling);
+        thread.send_level.store(static_cast<uint16_t>(send.level), std::memory_order_relaxed);
         send.sequence = send.out.use().sequence;
-        // Relaxed: published by the exchange in Submit.
-        send.slot().priority.store(static_cast<uint16_t>(send.level), std::memory_order_relaxed);
         send.may_close_circle = !thread.serves().empty() || !thread.joiners.empty() ||
                                 !Inheritance::OwnedBy(thread).empty();
         thread.out = send.out;
@@ -124,13 +123,9 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
 absl::Status Process::Submit(Sending& send) {
   Slot& slot = send.slot();
   const SendArguments& arguments = send.arguments;
-  slot.request_bytes = static_cast<uint32_t>(send.request_bytes);
-  slot.reply_room = static_cast<uint32_t>(send.reply_room);
-  slot.thread = Raw(send.thread.id());
-  slot.references = static_cast<uint8_t>(send.references.size());
+  // The bytes first: the server looks at the line of the header again and again, and takes it away
+  // between two writes that are far apart.
   for (size_t i = 0; i < send.references.size(); ++i) slot.region[i] = send.references[i].shared;
-  slot.client_cpu.store(static_cast<uint16_t>(sched_getcpu()), std::memory_order_relaxed);
-  slot.sent_at.store(Ticks(), std::memory_order_relaxed);
   slot.reply_parts = {reinterpret_cast<uintptr_t>(arguments.reply.data()), arguments.reply.size()};
   if (send.request_bytes > kInlineBytes) {
     slot.request_parts = {reinterpret_cast<uintptr_t>(arguments.request.data()),
@@ -141,7 +136,22 @@ absl::Status Process::Submit(Sending& send) {
       return Refuse(Error::kBadAddress);
     }
   }
-  if (host::Submit(slot, send.sequence)) RingOut(*send.out.link->bell, send.out.bit(), 0);
+  const auto cpu = static_cast<uint16_t>(sched_getcpu());
+  const uint16_t level = send.thread.send_level.load(std::memory_order_relaxed);
+  slot.priority.store(level, std::memory_order_relaxed);
+  slot.request_bytes = static_cast<uint32_t>(send.request_bytes);
+  slot.reply_room = static_cast<uint32_t>(send.reply_room);
+  slot.thread = Raw(send.thread.id());
+  slot.references = static_cast<uint8_t>(send.references.size());
+  slot.client_cpu.store(cpu, std::memory_order_relaxed);
+  const bool ring = host::Submit(slot, send.sequence);
+  Stamp(slot, send.sequence, Ticks());
+  if (ring) RingOut(*send.out.link->bell, send.out.bit(), 0);
+  // Whoever has changed the level meanwhile (ApplyPriority) may have written before this thread.
+  if (send.thread.send_level.load() != level) {
+    Locked locked(lock_);
+    ShowSendLevel(send.thread);
+  }
   return absl::OkStatus();
 }
 
@@ -198,7 +208,9 @@ void Process::WaitAwake(Sending& send) {
   HostThread& thread = send.thread;
   CountWait(thread);
   auto done = [&] {
-    return !IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence);
+    if (IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence)) return false;
+    ExpectToWrite(slot);
+    return true;
   };
   const int cpu = sched_getcpu();
   const int server_cpu = ReadOnce(slot.server_cpu);
@@ -289,13 +301,15 @@ absl::Status Process::TakeAnswer(const Sending& send, SendResult& result) {
   if (OutcomeOf(slot.answer.load()) == Outcome::kReplied) {
     const uint64_t moved = std::min<uint64_t>(reply_bytes, send.reply_room);
     if (moved <= kInlineBytes) {
-      const ConstBytes reply(slot.bytes.data(), moved);
+      const std::byte* bytes =
+          moved <= kShortReplyBytes ? slot.short_reply.data() : slot.bytes.data();
+      const ConstBytes reply(bytes, moved);
       if (CopyParts(send.arguments.reply, 0, ConstParts(&reply, 1), 0, SafeCopy) < moved) {
         return Refuse(Error::kBadAddress);
       }
     }
     result.reply_bytes = reply_bytes;
-    ExpectToWrite(send.slot());
+
     return absl::OkStatus();
   }
   switch (const auto error = static_cast<Error>(ReadOnce(slot.kernel_error))) {

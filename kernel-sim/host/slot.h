@@ -16,6 +16,7 @@
 #define PARLEY_KERNEL_SIM_HOST_SLOT_H_
 
 #include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/ticks.h"
 
 namespace parley::host {
 
@@ -31,7 +32,14 @@ constexpr bool HasLetGo(uint32_t answer, uint32_t sequence) {
 
 // The next to write the beginning of the bytes is the caller: their line's trip is under way before
 // it is needed.
-inline void ExpectToWrite(Slot& slot) { __builtin_prefetch(slot.bytes.data(), /*rw=*/1); }
+inline void ExpectToWrite(Slot& slot) {
+#if defined(__x86_64__)
+  // Without more flags a compiler makes a fetch for reading of it.
+  asm volatile("prefetchw %0" : : "m"(slot.bytes[0]));
+#else
+  __builtin_prefetch(slot.bytes.data(), /*rw=*/1);
+#endif
+}
 
 // -- By the client
 
@@ -81,7 +89,19 @@ inline uint32_t PrepareSleep(Slot& slot, uint32_t sequence) {
   }
 }
 
+// When it was sent. After Submit.
+inline void Stamp(Slot& slot, uint32_t sequence, uint64_t ticks) {
+  slot.sent_at.store(ticks, std::memory_order_relaxed);
+  slot.stamped.store(sequence, std::memory_order_release);  // pairs with the load in SentAt
+}
+
 // -- By the server
+
+// A request without its stamp was sent just now.
+inline uint64_t SentAt(const Slot& slot, uint32_t sequence) {
+  const bool stamped = slot.stamped.load(std::memory_order_acquire) == sequence;
+  return stamped ? slot.sent_at.load(std::memory_order_relaxed) : Ticks();
+}
 
 // Whether a request stands here that was not yet seen: `last` is the sequence seen last.
 inline bool HasNewRequest(uint32_t request, uint32_t last) {
