@@ -106,12 +106,14 @@ struct alignas(kCacheLine) Slot {
   uint8_t kernel_error;   // or an Error that the kernel on the server's side has found
   uint8_t reserved[3];
   std::array<std::byte, kShortReplyBytes> short_reply;  // of one that is not longer
-  alignas(kCacheLine) std::array<std::byte, kInlineBytes> bytes;  // of the request, then of a longer reply
+  alignas(kCacheLine)
+      std::array<std::byte, kInlineBytes> bytes;  // of the request, then of a longer reply
   std::array<SharedReference, kMaxRegionReferences> region;
   RemoteParts request_parts, reply_parts;           // the first of what is longer than fits
   alignas(kCacheLine) std::atomic<uint32_t> taken;  // the server's: the sequence it received last
   // The client's: when the request was sent, in clock ticks. Looked at only where several are found
-  // at once (P1), so that it is written after the request, once `stamped` is the request's sequence.
+  // at once (P1), so that it is written after the request, once `stamped` is the request's
+  // sequence.
   alignas(kCacheLine) std::atomic<uint64_t> sent_at;
   std::atomic<uint32_t> stamped;
 };

@@ -44,9 +44,8 @@ void Process::Gather(HostChannel& channel) {
   const bool nested = std::exchange(gathering_, true);
   Inbound* const watched = channel.watched;
   const bool sent = watched != nullptr && LookAt(*watched);
-  const bool rung = std::any_of(channel.bells.begin(), channel.bells.end(), [](const auto& bell) {
-    return bell->bell().summary.load() != 0;
-  });
+  const bool rung = std::any_of(channel.bells.begin(), channel.bells.end(),
+                                [](const auto& bell) { return bell->bell().summary.load() != 0; });
   if (rung) {
     GatherRung(channel, sent ? watched : nullptr);
   } else if (sent) {

@@ -116,7 +116,8 @@ absl::StatusOr<uint64_t> Process::Reply(MessageHandle message, ConstParts reply)
       outcome = fits;
     } else if (moved <= kInlineBytes) {
       ending.is_short = moved <= kShortReplyBytes;
-      const MutableBytes room(ending.is_short ? ending.short_reply.data() : slot.bytes.data(), moved);
+      const MutableBytes room(ending.is_short ? ending.short_reply.data() : slot.bytes.data(),
+                              moved);
       if (CopyParts(MutableParts(&room, 1), 0, reply, 0, SafeCopy) < moved) {
         return Refuse(Error::kBadAddress);  // the caller's; the message is still its own
       }
