@@ -1,9 +1,10 @@
 # Parley. `make` builds, `make demo` shows, `make test` proves, `make bench` measures.
 #
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
-# BUILD= the folder (another one for each compiler), VIDEO= the demo's input, PREFIX= and DESTDIR=
-# where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the measurements of Parley and of its
-# peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker) for SECONDS= (60).
+# BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
+# kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the
+# measurements of Parley and of its peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker) for
+# SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
@@ -138,7 +139,8 @@ setup-bench: setup
 	@scripts/setup --bench --quiet
 
 demo: $(BUILD)/bin/parley
-	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)')
+	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)') \
+	  $(if $(KERNEL),--kernel='$(KERNEL)')
 
 test: $(BUILD)/bin/tests all
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
@@ -174,7 +176,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 	@echo "Targets: all demo test bench fuzz install format lint clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
