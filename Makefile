@@ -3,8 +3,8 @@
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
 # kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the
-# measurements of Parley and of its peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker) for
-# SECONDS= (60).
+# measurements of Parley and of its peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker, link,
+# bell) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
@@ -159,8 +159,11 @@ fuzz: | setup
 	  BUILD=$(FUZZ_BUILD) CXX=clang++ SAN=address,undefined $(FUZZ_BUILD)/bin/fuzz-$(FUZZ)
 	@mkdir -p $(FUZZ_BUILD)/corpus/$(FUZZ)
 	$(Q)$(FUZZ_BUILD)/bin/fuzz-$(FUZZ) -max_total_time=$(SECONDS) -max_len=1024 -timeout=10 \
-	  -print_funcs=0 -artifact_prefix=$(FUZZ_BUILD)/ \
-	  $(FUZZ_BUILD)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
+	  -verbosity=0 -print_funcs=0 -artifact_prefix=$(FUZZ_BUILD)/$(FUZZ)- \
+	  $(FUZZ_BUILD)/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ) || { \
+	  echo "fuzz: $(FUZZ) fails on the input named above; repeat:" \
+	    "$(FUZZ_BUILD)/bin/fuzz-$(FUZZ) FILE" >&2; exit 1; }
+	@echo "fuzz: $(FUZZ) has held for $(SECONDS) s"
 
 install: all
 	@scripts/install --build='$(BUILD)' --prefix='$(PREFIX)' --destdir='$(DESTDIR)' \

@@ -23,27 +23,10 @@
 
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
+#include "tests/fuzz/input.h"
 
 namespace parley::host {
 namespace {
-
-// -- The input. Past its end all bytes are 0.
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return at_ >= size_; }
-  uint8_t Byte() { return empty() ? 0 : data_[at_++]; }
-  std::string Bytes(size_t count) {
-    std::string bytes(count, '\0');
-    for (char& byte : bytes) byte = static_cast<char>(Byte());
-    return bytes;
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_, at_ = 0;
-};
 
 // -- What a call looks like
 
