@@ -55,11 +55,11 @@ $(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-f
 CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
-LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -pthread
+LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -lcrypto -pthread
 TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
 PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
             -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform \
-            -lboost_context -luring -pthread
+            -lboost_context -luring -lcrypto -pthread
 # iceoryx's headers lie in a folder with its version in the name.
 PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)

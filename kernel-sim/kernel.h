@@ -17,7 +17,8 @@
 //
 // Blocking: calls that can block take `deadline_ns`, a point on the Now() clock: kNever waits for
 // ever, a past one (kPollNow) means "only if it need not block" (D1). They alone return kCancelled.
-// All others never block.
+// All others never block; on the host kernel those that need its broker wait for its answer, and
+// while that is being replaced by another one 5 s at most, then kNoSuchChannel.
 #ifndef PARLEY_KERNEL_SIM_KERNEL_H_
 #define PARLEY_KERNEL_SIM_KERNEL_H_
 

@@ -27,9 +27,11 @@ absl::Status NotPermitted(std::string_view why) { return MakeError(Error::kNotPe
 
 }  // namespace
 
-Capability& CapabilityTable::Add(ObjectRef object, ProcessId holder, const Extent& extent) {
-  const CapabilityId id{next_id_++};
+Capability& CapabilityTable::Add(CapabilityId id, ObjectRef object, ProcessId holder,
+                                 const Extent& extent) {
+  if (id == CapabilityId::kNone) id = CapabilityId{next_id_++};
   auto& record = by_id_[id];
+  PARLEY_CHECK(record == nullptr);
   record = std::make_unique<Capability>();
   record->id = id;
   record->object = object;
@@ -40,9 +42,9 @@ Capability& CapabilityTable::Add(ObjectRef object, ProcessId holder, const Exten
 }
 
 const Capability& CapabilityTable::CreateRoot(ObjectRef object, ProcessId owner,
-                                              const Extent& extent) {
+                                              const Extent& extent, CapabilityId id) {
   PARLEY_CHECK(!roots_.contains(object));
-  Capability& root = Add(object, owner, extent);
+  Capability& root = Add(id, object, owner, extent);
   roots_[object] = &root;
   return root;
 }
@@ -76,7 +78,7 @@ absl::Status CapabilityTable::CheckGrant(CapabilityId from, ProcessId granter,
 
 absl::StatusOr<const Capability*> CapabilityTable::Grant(CapabilityId from, ProcessId granter,
                                                          ProcessId holder, const Extent& extent,
-                                                         const Token& token) {
+                                                         const Token& token, CapabilityId id) {
   if (absl::Status allowed = CheckGrant(from, granter, extent); !allowed.ok()) return allowed;
   PARLEY_CHECK(token != Token{} && !by_token_.contains(token));
   auto granted = granted_by_.find(granter);
@@ -86,7 +88,7 @@ absl::StatusOr<const Capability*> CapabilityTable::Grant(CapabilityId from, Proc
   Capability* parent = by_id_.find(from)->second.get();
   Extent narrowed = extent;
   if (parent->parent != nullptr) narrowed.badge = parent->extent.badge;  // S8
-  Capability& capability = Add(parent->object, holder, narrowed);
+  Capability& capability = Add(id, parent->object, holder, narrowed);
   capability.parent = parent;
   capability.token = token;
   capability.granter = granter;

@@ -67,12 +67,15 @@ class CapabilityTable {
  public:
   static constexpr size_t kMaxGrantsPerProcess = 1 << 16;
 
-  CapabilityTable() = default;
+  // Ids begin after `last_id`.
+  explicit CapabilityTable(uint64_t last_id = 0) : next_id_(last_id + 1) {}
   CapabilityTable(const CapabilityTable&) = delete;
   CapabilityTable& operator=(const CapabilityTable&) = delete;
 
-  // The owner's capability over a new object. REQUIRES: none of `object` is there.
-  const Capability& CreateRoot(ObjectRef object, ProcessId owner, const Extent& extent);
+  // The owner's capability over a new object. REQUIRES: none of `object` is there. `id`: of one
+  // that another table has had, whose ids this one never gives; none: a new one. So for Grant.
+  const Capability& CreateRoot(ObjectRef object, ProcessId owner, const Extent& extent,
+                               CapabilityId id = CapabilityId::kNone);
 
   // Whether `granter` may grant `extent` out of its live capability. kLeaseEnded: it is dead.
   // kNotPermitted: not the granter's, without kGrant, or beyond it. kInvalidArgument: an empty or
@@ -81,7 +84,8 @@ class CapabilityTable {
   // As CheckGrant; also kQuotaExhausted: the granter has granted kMaxGrantsPerProcess. The new
   // one's badge is its parent's unless the parent is a root.
   absl::StatusOr<const Capability*> Grant(CapabilityId from, ProcessId granter, ProcessId holder,
-                                          const Extent& extent, const Token& token);
+                                          const Extent& extent, const Token& token,
+                                          CapabilityId id = CapabilityId::kNone);
 
   // R3. kNotPermitted: no capability of this holder has the token, whether it exists or not.
   absl::StatusOr<const Capability*> FindByToken(const Token& token, ProcessId holder) const;
@@ -108,7 +112,7 @@ class CapabilityTable {
 
  private:
   friend class CapabilityTableTestAccess;
-  Capability& Add(ObjectRef object, ProcessId holder, const Extent& extent);
+  Capability& Add(CapabilityId id, ObjectRef object, ProcessId holder, const Extent& extent);
   std::vector<CapabilityId> HeldBy(ProcessId holder) const;  // by id
   void Detach(Capability& child);                            // from its parent, in O(1)
 
@@ -117,7 +121,7 @@ class CapabilityTable {
   absl::flat_hash_map<ObjectRef, Capability*> roots_;
   absl::flat_hash_map<ProcessId, absl::flat_hash_set<CapabilityId>> by_holder_;
   absl::flat_hash_map<ProcessId, size_t> granted_by_;  // how many live, none of them 0
-  uint64_t next_id_ = 1;
+  uint64_t next_id_;
 };
 
 }  // namespace parley

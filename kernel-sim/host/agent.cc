@@ -15,6 +15,7 @@ namespace parley::host {
 namespace {
 
 constexpr int kMostKnocks = 64;  // that are taken at once
+constexpr int kRetryMs = 10;     // while there is no broker
 
 }  // namespace
 
@@ -61,15 +62,14 @@ void* Process::RunAgent(void* process) {
 void Process::AgentLoop() {
   std::array<epoll_event, 64> events;
   for (;;) {
-    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    const int patience_ms = away_since_ns_ == 0 ? -1 : kRetryMs;
+    const int count = epoll_wait(epoll_.get(), events.data(), events.size(), patience_ms);
     for (int i = 0; i < count; ++i) {
       const uint64_t key = events[static_cast<size_t>(i)].data.u64;
       const auto number = static_cast<uint32_t>(key);
       switch (static_cast<AgentSource>(key >> 32)) {
         case AgentSource::kBroker:
-          if (OnBrokerReadable()) break;
-          Unwatch(broker_.get());
-          FailAllCalls();
+          if (!OnBrokerReadable()) OnBrokerLost();
           break;
         case AgentSource::kTimers:
           OnTimers();
@@ -82,6 +82,7 @@ void Process::AgentLoop() {
           break;
       }
     }
+    if (away_since_ns_ != 0) TryToRejoin();
   }
 }
 
@@ -142,7 +143,7 @@ void Process::OnAttached(Packet packet) {
   auto channel = channels_.find(attached->channel);
   if (channel == channels_.end() || channel->second->destroyed) return;
   if (attached->new_bell != 0) {
-    AddBell(*channel->second, attached->bell, packet.fds[2], std::move(packet.fds[3]));
+    AddBell(*channel->second, attached->bell, std::move(packet.fds[2]), std::move(packet.fds[3]));
   }
   auto bell = bells_.find(attached->bell);
   auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
@@ -168,7 +169,7 @@ void Process::OnEventAttached(Packet packet) {
   auto channel = channels_.find(attached->channel);
   if (channel == channels_.end() || channel->second->destroyed) return;
   if (attached->new_bell != 0) {
-    AddBell(*channel->second, attached->bell, packet.fds[1], std::move(packet.fds[2]));
+    AddBell(*channel->second, attached->bell, std::move(packet.fds[1]), std::move(packet.fds[2]));
   }
   auto bell = bells_.find(attached->bell);
   auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
@@ -182,6 +183,7 @@ void Process::OnEventAttached(Packet packet) {
   link->code = static_cast<uint8_t>(attached->code);
   link->priority = attached->priority;
   link->value = attached->value;
+  link->descriptor = std::move(packet.fds[0]);
   link->memory = *std::move(mapped);
   AddServedLink(std::move(link));
 }

@@ -8,30 +8,46 @@
 namespace parley::host {
 namespace {
 
+// No reign gives away what another may have: each has numbers of its own, until one has used up
+// 2^24 of them.
+uint64_t FirstOfReign(const BrokerLife& life) { return uint64_t{life.reign & 0xff} << 24; }
+uint32_t FirstNumber(const BrokerLimits& limits, const BrokerLife& life) {
+  return limits.last_number + static_cast<uint32_t>(FirstOfReign(life));
+}
+
 constexpr size_t kMaxFailureBytes = 1024;  // of a text, cut beyond: it may quote what the peer said
 
 }  // namespace
 
 Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits,
-               const BrokerOwner& owner)
+               const BrokerOwner& owner, const BrokerLife& life)
     : outlet_(outlet),
       start_ns_(start_ns),
       limits_(limits),
       owner_(owner),
+      life_(life),
       strangers_(limits.strangers_per_user, "sockets without a role"),
       launcher_quota_(limits.launchers_per_user, "launchers"),
       process_quota_(limits.processes_per_user, "processes"),
       argument_bytes_(limits.argument_bytes_per_user, "bytes of arguments"),
       record_quota_(limits.records_per_user, "channels, connections, events and grants"),
       descriptors_(limits.descriptors_per_user, "descriptors"),
-      process_numbers_(limits.last_number),
-      channel_numbers_(limits.last_number),
-      bell_numbers_(limits.last_number),
-      connection_numbers_(limits.last_number),
-      region_numbers_(limits.last_number),
-      lend_numbers_(limits.last_number) {}
+      capabilities_(FirstOfReign(life) << 24),
+      restoring_(life.reign > 0),
+      process_numbers_(FirstNumber(limits, life)),
+      channel_numbers_(FirstNumber(limits, life)),
+      bell_numbers_(FirstNumber(limits, life)),
+      connection_numbers_(FirstNumber(limits, life)),
+      region_numbers_(FirstNumber(limits, life)),
+      lend_numbers_(FirstNumber(limits, life)),
+      last_value_(FirstOfReign(life) << 24) {}
 
-Broker::~Broker() = default;
+// What is written down is for the next one.
+Broker::~Broker() {
+  for (const auto& [id, process] : processes_) {
+    if (process->ledger != nullptr) process->ledger->Leave();
+  }
+}
 
 // -- Peers
 
@@ -82,7 +98,16 @@ void Broker::DropPeer(PeerRecord& peer) {
 // REQUIRES: its process or set has ended.
 void Broker::ForgetPeer(PeerRecord& peer) {
   if (peer.set != nullptr) --launchers_;
+  if (peer.rejoining != nullptr) {
+    absl::erase_if(rejoined_, [&](const auto& known) { return known.second == &peer; });
+  }
   peers_.erase(peers_.find(peer.id));
+}
+
+bool Broker::TakesDescriptors(PeerId peer) const {
+  auto found = peers_.find(peer);
+  return restoring_ && found != peers_.end() && found->second->set == nullptr &&
+         found->second->process == nullptr;
 }
 
 // -- Dispatch
@@ -131,6 +156,10 @@ bool Broker::DispatchStranger(PeerRecord& peer, const Packet& packet) {
       return OnBecomeLauncher(peer, packet);
     case Kind::kLook:
       return OnLook(peer, packet);
+    case Kind::kRejoin:
+      return OnRejoin(peer, packet);
+    case Kind::kClaims:
+      return OnClaims(peer, packet);
     default:
       return OnJoin(peer, packet);
   }
@@ -144,6 +173,8 @@ bool Broker::DispatchLauncher(PeerRecord& launcher, const Packet& packet) {
       return OnKill(launcher, packet);
     case Kind::kExited:
       return OnExited(launcher, packet);
+    case Kind::kAdopt:
+      return OnAdopt(launcher, packet);
     default:
       return false;
   }

@@ -30,6 +30,7 @@
 #include "kernel-sim/core/capability.h"
 #include "kernel-sim/host/broker_numbers.h"
 #include "kernel-sim/host/broker_objects.h"
+#include "kernel-sim/host/broker_rejoin.h"
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/refusals.h"
 
@@ -80,11 +81,19 @@ struct BrokerOwner {
   bool serves_all = false;  // names are for every user, not only for the owner's and uid 0
 };
 
+// Which of its launcher's brokers it is. A later one finds the processes of those before it, and
+// takes over what they held (broker_rejoin.cc).
+struct BrokerLife {
+  uint32_t reign = 0;    // 0: the first
+  int64_t began_ns = 0;  // CLOCK_MONOTONIC
+  LedgerKey key = {};    // the same for all of them
+};
+
 class Broker {
  public:
   // `start_ns`: when the kernel started, CLOCK_MONOTONIC.
   Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limits = {},
-         const BrokerOwner& owner = {});
+         const BrokerOwner& owner = {}, const BrokerLife& life = {});
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
   ~Broker();
@@ -95,6 +104,12 @@ class Broker {
   void OnPacket(PeerId peer, const Packet& packet);
   // Its socket is closed, or its process has died (R8, L1, L2). May come more than once.
   void OnGone(PeerId peer);
+
+  // Processes of before are awaited: OnTick is to be called now and then, and packets of strangers
+  // may carry descriptors.
+  bool restoring() const { return restoring_; }
+  bool TakesDescriptors(PeerId peer) const;
+  void OnTick();
 
   // When it is 0 and every stranger has gone, invariants 1 and 6 leave the broker empty.
   size_t launchers() const { return launchers_; }
@@ -142,7 +157,8 @@ class Broker {
   absl::Status MakeNameChannel(ProcessRecord& process, Joined& joined, Fds& fds);
   bool OnSpawn(const PeerRecord& maker, const Packet& packet);
   absl::StatusOr<ProcessRecord*> MakeProcess(const PeerRecord& maker, const Spawn& spawn,
-                                             const std::vector<std::string>& strings);
+                                             const std::vector<std::string>& strings,
+                                             const Launch* before = nullptr);
   absl::Status CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
                           const std::vector<std::string>& strings) const;
   bool OnKill(const PeerRecord& by, const Packet& packet);
@@ -241,6 +257,34 @@ class Broker {
 
   Answer OnCatchUp(ProcessRecord& asker, const CatchUp& call);  // broker.cc
 
+  // broker_ledger.cc
+  absl::Status OpenLedger(ProcessRecord& process, const UniqueFd& page, const UniqueFd& grants,
+                          Fds& fds);
+  void Enter(ChannelRecord& channel, CapabilityId root, bool is_names);
+  void Enter(const ChannelRecord& channel, BellRecord& bell);
+  void Enter(ConnectionRecord& connection, const BellPlace& place);
+  void Enter(const Capability& granted, const ProcessRecord& granter, Dependents& dependents);
+  void Enter(RegionRecord& region);
+  void Enter(EventRecord& event);
+
+  // broker_rejoin.cc
+  bool OnAdopt(PeerRecord& launcher, const Packet& packet);
+  absl::Status AdoptProcess(PeerRecord& launcher, const Adopt& adopt,
+                            const std::vector<std::string>& strings);
+  using EarlyPackets = std::vector<std::pair<PeerId, std::vector<std::byte>>>;
+  void TakeEarly(EarlyPackets& early);
+  bool OnRejoin(PeerRecord& peer, const Packet& packet);
+  absl::Status ReadLedger(PeerRecord& peer, const Rejoin& rejoin, const Packet& packet);
+  bool OnClaims(PeerRecord& peer, const Packet& packet);
+  static void TakeClaim(Rejoining& by, const Claim& claim, UniqueFd first, UniqueFd second);
+  PeerRecord* FindRejoined(const ProcessRecord& process) const;
+  bool AllHaveCome() const;
+  void RestoreIfComplete();
+
+  // broker_restore.cc
+  class Restoration;
+  void Restore();
+
   // broker_deadlock.cc
   Answer OnFindDeadlock(ProcessRecord& asker, const FindDeadlock& call);
 
@@ -258,6 +302,7 @@ class Broker {
   const int64_t start_ns_;
   const BrokerLimits limits_;
   const BrokerOwner owner_;
+  const BrokerLife life_;
 
   // Before all that has shares in them.
   UserQuota strangers_, launcher_quota_, process_quota_, argument_bytes_, record_quota_,
@@ -274,6 +319,9 @@ class Broker {
   size_t launchers_ = 0;
   ProgramSet* owner_set_ = nullptr;  // while the owner is there
   bool owner_gone_ = false;
+  bool restoring_;
+  EarlyPackets early_joins_, early_exits_;  // while restoring: for processes to be adopted
+  absl::flat_hash_map<ProcessId, PeerRecord*> rejoined_;  // while restoring
 
   Numbers process_numbers_, channel_numbers_, bell_numbers_, connection_numbers_, region_numbers_;
   Numbers lend_numbers_;     // each is one connection's

@@ -52,7 +52,9 @@ void Broker::TakePlace(ChannelRecord& channel, const BellPlace& place,
                        std::unique_ptr<BellRecord> fresh) {
   PARLEY_CHECK(!place.bell->taken[place.place]);
   place.bell->taken.set(place.place);
-  if (fresh != nullptr) channel.bells.push_back(std::move(fresh));
+  if (fresh == nullptr) return;
+  Enter(channel, *fresh);
+  channel.bells.push_back(std::move(fresh));
 }
 
 // The server ignores bits that it does not know, and looks at a new link once before it sleeps, so
@@ -60,6 +62,7 @@ void Broker::TakePlace(ChannelRecord& channel, const BellPlace& place,
 void Broker::FreePlaces(ConnectionRecord& connection) {
   for (const BellPlace& place : connection.places) place.bell->taken.reset(place.place);
   connection.places.clear();
+  connection.entries.clear();
 }
 
 absl::Status Broker::AppendBell(const BellRecord& bell, Fds& fds) {

@@ -1,4 +1,6 @@
-// Asking the broker: a packet out, and its answer, which the agent brings.
+// Asking the broker: a packet out, and its answer, which the agent brings. While there is no broker
+// the packet waits for the next one (rejoin.cc).
+#include "kernel-sim/host/answer_in_use.h"
 #include "kernel-sim/host/process.h"
 
 namespace parley::host {
@@ -22,60 +24,89 @@ absl::StatusOr<Packet> Unpack(Packet packet) {
   return MakeError(error, packet.Tail<Failed>());
 }
 
+// What ends something here, which the broker has to learn of however late.
+bool IsAnEnd(Kind kind) {
+  return kind == Kind::kDestroyChannel || kind == Kind::kCloseRegion || kind == Kind::kDisconnect;
+}
+
 }  // namespace
+
+// The broker_lock_ is held.
+uint32_t Process::NextCall() {
+  if (++last_call_ == 0) ++last_call_;
+  return last_call_;
+}
+
+// Whoever sets it may still hold the broker_lock_; afterwards nobody knows the call.
+void Process::Settle(PendingCall& call, absl::StatusOr<Packet> answer) {
+  call.answer = std::move(answer);
+  call.done.store(1);
+  FutexWake(call.done, 1, Sharing::kPrivate);
+}
 
 absl::StatusOr<Packet> Process::Ask(Packet packet) {
   PendingCall call;
+  call.packet = &packet;
   {
     Locked locked(broker_lock_);
-    if (broker_gone_) return BrokerGone();
-    if (++last_call_ == 0) ++last_call_;
-    SetCall(packet, last_call_);
-    pending_[last_call_] = &call;
-    if (absl::Status sent = SendPacket(broker_, packet); !sent.ok()) {
-      pending_.erase(last_call_);
+    const bool waits = broker_is_ == BrokerIs::kAway && !calls_fail_;
+    if (broker_is_ != BrokerIs::kThere && !waits) {
+      if (broker_is_ == BrokerIs::kAway && IsAnEnd(packet.header()->kind)) {
+        SetCall(packet, NextCall());
+        untold_.push_back(std::move(packet));
+      }
       return BrokerGone();
     }
+    const uint32_t number = NextCall();
+    SetCall(packet, number);
+    pending_[number] = &call;
+    // Where that fails the agent finds out, and sends it to the next broker.
+    call.sent = !waits;
+    if (call.sent) SendPacket(broker_, packet).IgnoreError();
   }
   // Not given up at a deadline or a cancel: the broker answers at once, and what it has done would
   // be lost.
   while (call.done.load() == 0) FutexWait(call.done, 0, kNever, Sharing::kPrivate);
-  // Whoever set it may still hold the lock; afterwards nobody knows the call.
   { Locked locked(broker_lock_); }
   return std::move(call.answer);
 }
 
 void Process::TellBroker(Packet packet) {
   Locked locked(broker_lock_);
-  if (broker_gone_) return;
-  if (++last_call_ == 0) ++last_call_;
-  SetCall(packet, last_call_);
-  SendPacket(broker_, packet).IgnoreError();  // the agent finds out, too
+  if (broker_is_ == BrokerIs::kGone) return;
+  SetCall(packet, NextCall());
+  if (broker_is_ == BrokerIs::kAway) return untold_.push_back(std::move(packet));
+  SendPacket(broker_, packet).IgnoreError();  // else the next one learns it from the claims
 }
 
 void Process::OnAnswer(Packet packet) {
+  const Header header = *packet.header();
+  if (rejoin_call_ != 0 && header.call == rejoin_call_) return OnRejoined(packet);
   absl::Status arrived;
   if (packet.As<Connected>()) {
     Locked locked(lock_);
     arrived = OnConnected(packet);
   }
   Locked locked(broker_lock_);
-  auto found = pending_.find(packet.header()->call);
+  auto found = pending_.find(header.call);
   if (found == pending_.end()) return;
   PendingCall& call = *found->second;
   pending_.erase(found);
-  call.answer = arrived.ok() ? Unpack(std::move(packet)) : arrived;
-  call.done.store(1);
-  FutexWake(call.done, 1, Sharing::kPrivate);
+  if (AnswerInUse::Counts(header.kind)) answers_in_use_.fetch_add(1);
+  Settle(call, arrived.ok() ? Unpack(std::move(packet)) : arrived);
 }
 
+// Those that wait, and those that come until there is a broker again.
 void Process::FailAllCalls() {
   Locked locked(broker_lock_);
-  broker_gone_ = true;
+  calls_fail_ = true;
   for (auto& [number, call] : pending_) {
-    call->answer = BrokerGone();
-    call->done.store(1);
-    FutexWake(call->done, 1, Sharing::kPrivate);
+    if (IsAnEnd(call->packet->header()->kind)) {
+      Packet packet;
+      packet.bytes = call->packet->bytes;
+      untold_.push_back(std::move(packet));
+    }
+    Settle(*call, BrokerGone());
   }
   pending_.clear();
 }

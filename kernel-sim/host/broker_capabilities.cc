@@ -18,7 +18,9 @@ Broker::Answer Broker::Grant(CapabilityId from, const ProcessRecord& granter, Pr
   if (!share.ok()) return share.status();
   auto granted = capabilities_.Grant(from, granter.id, holder, extent, DrawToken());
   if (!granted.ok()) return granted.status();
-  dependents_[(*granted)->id].share = *std::move(share);
+  Dependents& dependents = dependents_[(*granted)->id];
+  dependents.share = *std::move(share);
+  Enter(**granted, granter, dependents);
   return Packet::Of(0, TokenMade{(*granted)->token});
 }
 
@@ -51,7 +53,7 @@ void Broker::EndCapabilities(const std::vector<CapabilityId>& killed) {
     auto node = dependents_.extract(id);
     if (node.empty()) continue;
     Dependents& dependents = ended.emplace_back(id, std::move(node.mapped())).second;
-    for (uint32_t word : dependents.grant_words) ClearWord(*dependents.holder, word);
+    for (const GrantWord& word : dependents.grant_words) ClearWord(*dependents.holder, word.word);
   }
   LentBefore lent_before;
   for (const auto& [id, dependents] : ended) {

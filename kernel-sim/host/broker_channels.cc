@@ -65,8 +65,10 @@ absl::StatusOr<ChannelRecord*> Broker::AddChannel(ProcessRecord& owner, std::str
   channel->name = std::string(name);
   channel->bells.push_back(*std::move(bell));
   owner.channels.insert(id);
-  capabilities_.CreateRoot({ObjectKind::kChannel, Raw(id)}, owner.id,
-                           {.rights = Rights::kConnect | Rights::kGrant});
+  const Capability& root = capabilities_.CreateRoot({ObjectKind::kChannel, Raw(id)}, owner.id,
+                                                    {.rights = Rights::kConnect | Rights::kGrant});
+  Enter(*channel, root.id, /*is_names=*/false);
+  Enter(*channel, *channel->bells[0]);
   return channel.get();
 }
 
@@ -104,6 +106,7 @@ void Broker::EndChannel(ChannelRecord& channel) {
     ForgetLendsOver(connection);
     connection.channel = nullptr;
     connection.places.clear();
+    connection.entries.clear();
     Notify(*connection.client, ChannelGone{number, 0});
   }
   while (!channel.events.empty()) ForgetEvent(*channel.events.begin());
@@ -204,6 +207,7 @@ absl::Status Broker::AddLink(ConnectionRecord& connection, Connected& connected,
 
   const uint32_t new_bell = fresh != nullptr ? 1 : 0;
   TakePlace(channel, *place, std::move(fresh));
+  Enter(connection, *place);
   connection.places.push_back(*place);
   ++connection.links;
   ++client.links;

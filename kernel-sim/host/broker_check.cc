@@ -44,6 +44,9 @@ void Broker::CheckShares() const {
   for (const auto& [id, channel] : channels_) descriptors += 2 * channel->bells.size();
   for (const auto& [id, dependents] : dependents_) records += dependents.share.empty() ? 0 : 1;
   descriptors += 2 * regions_.size() + events_.size();
+  for (const auto& [id, peer] : peers_) {
+    if (peer->rejoining != nullptr) descriptors += peer->rejoining->descriptor_count;
+  }
   records += channels_.size() + connections_.size() + events_.size();
   PARLEY_CHECK(descriptors == descriptors_.taken());                     // 6
   PARLEY_CHECK(arguments == argument_bytes_.taken());                    // 6
@@ -122,8 +125,8 @@ void Broker::CheckDependents() const {
     for (const auto& [number, region] : dependents.lends) {
       PARLEY_CHECK(connections_.at(number)->lent.contains(region));
     }
-    for (uint32_t word : dependents.grant_words) {
-      PARLEY_CHECK(dependents.holder->grants.As<GrantPage>()->words[word].load() != 0);  // 4
+    for (const GrantWord& word : dependents.grant_words) {
+      PARLEY_CHECK(dependents.holder->grants.As<GrantPage>()->words[word.word].load() != 0);  // 4
       ++words[dependents.holder->id];
     }
   }

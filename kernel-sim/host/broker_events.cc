@@ -40,7 +40,10 @@ Broker::Answer Broker::OnRegisterEvent(ProcessRecord& owner, const RegisterEvent
   event->target = &target;
   event->spec = call;
   channel->events.insert(number);
-  dependents_[(*granted)->id].event = number;
+  Enter(*event);
+  Dependents& dependents = dependents_[(*granted)->id];
+  dependents.event = number;
+  Enter(**granted, owner, dependents);
   return Packet::Of(0, TokenMade{(*granted)->token});
 }
 
@@ -107,6 +110,7 @@ absl::Status Broker::AttachEvent(EventRecord& event) {
   event.place = *place;
   const uint32_t new_bell = fresh != nullptr ? 1 : 0;
   TakePlace(channel, *place, std::move(fresh));
+  Enter(event);
   Notify(*channel.owner,
          EventAttached{event.number, channel.id, place->bell->number, place->first_bit(), new_bell,
                        event.spec.code, event.spec.any_value, event.spec.priority, 0,

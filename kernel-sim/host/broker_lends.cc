@@ -65,7 +65,11 @@ Broker::Answer Broker::OnLend(ProcessRecord& lender, const Lend& call) {
   }
   LentRegion& lent = connection->lent[region.id];
   lent.number = number;
-  lent.by.Add(call.capability, write);
+  if (lent.by.Lacks(call.capability, write)) {
+    lent.by.Add(call.capability, write,
+                LedgerEntry(lender.ledger, LendEntry{connection->number, number, region.id,
+                                                     call.capability, write ? 1u : 0u}));
+  }
   Dependents& dependents = dependents_[call.capability];
   dependents.lends.insert({connection->number, region.id});
   return Packet::Of(0, LendMade{number});
@@ -103,7 +107,7 @@ void Broker::TellLendsEnded(const LentBefore& before) {
 // The connection is over: its server forgets them with it.
 void Broker::ForgetLendsOver(ConnectionRecord& connection) {
   for (const auto& [region, lent] : connection.lent) {
-    for (const auto& [capability, may_write] : lent.by.capabilities()) {
+    for (const auto& [capability, right] : lent.by.capabilities()) {
       auto dependents = dependents_.find(capability);
       if (dependents != dependents_.end()) {
         dependents->second.lends.erase({connection.number, region});

@@ -39,6 +39,7 @@ constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
 constexpr int64_t kDrainSeconds = 1;            // for what was sent before a drop to be read
 constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
 constexpr int64_t kSendPauseNs = 5'000'000;     // when they have, among those on their way
+constexpr int64_t kTickNs = 50'000'000;         // while processes rejoin
 constexpr int kBrokerPriority = 97;             // of SCHED_FIFO: above what programs can have
 
 enum class Operation : uint64_t {
@@ -50,7 +51,9 @@ enum class Operation : uint64_t {
   kPoll,
   kCancel,
   kDrain,
-  kSendLater
+  kSendLater,
+  kTick,
+  kClose
 };
 constexpr int kOperationBits = 4;
 
@@ -96,8 +99,10 @@ class Loop final : public BrokerOutlet {
   Loop(UniqueFd listener, const BrokerUse& use)
       : listener_(std::move(listener)),
         use_(use),
-        broker_(*this, MonotonicNs(), RaiseLimits(use.private_to_launcher),
-                {.pid = use.owner_pid, .serves_all = !use.private_to_launcher}) {}
+        broker_(*this, use.start_ns != 0 ? use.start_ns : MonotonicNs(),
+                RaiseLimits(use.private_to_launcher),
+                {.pid = use.owner_pid, .serves_all = !use.private_to_launcher},
+                {.reign = use.reign, .began_ns = MonotonicNs(), .key = use.key}) {}
   ~Loop() override {
     if (ring_is_up_) io_uring_queue_exit(&ring_);
   }
@@ -125,8 +130,10 @@ class Loop final : public BrokerOutlet {
   void Welcome(UniqueFd fd);
   void StartSignal();
   void OnSignal();
+  void StartTick();
   void StartReceive(Socket& socket);
   void OnReceive(Socket& socket, int result);
+  void CloseElsewhere(UniqueFd& fd);
   void StartSend(Socket& socket);
   void OnSend(Socket& socket, int result);
   void Lose(Socket& socket);
@@ -138,7 +145,7 @@ class Loop final : public BrokerOutlet {
   const BrokerUse use_;
   signalfd_siginfo signal_ = {};
   __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
-  __kernel_timespec send_pause_ = {0, kSendPauseNs};
+  __kernel_timespec send_pause_ = {0, kSendPauseNs}, tick_ = {0, kTickNs};
   io_uring ring_ = {};
   bool ring_is_up_ = false;
   bool stopped_ = false, had_launcher_ = false, somebody_came_ = false;
@@ -200,6 +207,7 @@ int Loop::Run() {
   if (!SetUp()) return 1;
   StartAccept();
   StartSignal();
+  if (broker_.restoring()) StartTick();
   while (!IsOver()) {
     const int result = io_uring_submit_and_wait(&ring_, completions_.empty() ? 1 : 0);
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
@@ -239,7 +247,12 @@ void Loop::Complete(const Completion& completion) {
       return StartAccept();
     case Operation::kSignal:
       return OnSignal();
+    case Operation::kTick:
+      broker_.OnTick();
+      if (broker_.restoring()) StartTick();
+      return;
     case Operation::kCancel:
+    case Operation::kClose:
       return;
     default:
       return CompleteOfSocket(operation, PeerId{completion.tag >> kOperationBits},
@@ -326,14 +339,20 @@ void Loop::OnSignal() {
   StartSignal();
 }
 
+void Loop::StartTick() {
+  Start(Tag(Operation::kTick),
+        [&](io_uring_sqe* entry) { io_uring_prep_timeout(entry, &tick_, 0, 0); });
+}
+
 // -- Sockets
 
 void Loop::StartReceive(Socket& socket) {
   socket.incoming.PrepareReceive();
-  // No packet to the broker carries descriptors. Without room for them Linux lets go of them by
-  // itself; closing them here could block on whatever file a peer has come up with.
-  socket.incoming.header()->msg_control = nullptr;
-  socket.incoming.header()->msg_controllen = 0;
+  // Only who rejoins sends descriptors. Without room for them Linux lets go of them by itself.
+  if (!broker_.TakesDescriptors(socket.id)) {
+    socket.incoming.header()->msg_control = nullptr;
+    socket.incoming.header()->msg_controllen = 0;
+  }
   Start(Tag(Operation::kReceive, socket.id), [&](io_uring_sqe* entry) {
     io_uring_prep_recvmsg(entry, socket.fd.get(), socket.incoming.header(), MSG_CMSG_CLOEXEC);
   });
@@ -343,10 +362,19 @@ void Loop::StartReceive(Socket& socket) {
 void Loop::OnReceive(Socket& socket, int result) {
   if (result == -EINTR || result == -EAGAIN) return StartReceive(socket);
   if (result <= 0) return Lose(socket);
-  const auto packet = socket.incoming.Take(static_cast<size_t>(result));
+  auto packet = socket.incoming.Take(static_cast<size_t>(result));
+  for (UniqueFd& fd : packet.ok() ? packet->fds : socket.incoming.refused()) {
+    if (!IsSharedMemory(fd) && !IsUnixSocket(fd)) CloseElsewhere(fd);
+  }
   if (!packet.ok()) return Lose(socket);
   broker_.OnPacket(socket.id, *packet);
   if (socket.state == Socket::State::kOpen) StartReceive(socket);
+}
+
+// Whatever file a peer has come up with: to close it could block, and the ring waits for that.
+void Loop::CloseElsewhere(UniqueFd& fd) {
+  Start(Tag(Operation::kClose),
+        [&](io_uring_sqe* entry) { io_uring_prep_close(entry, fd.Release()); });
 }
 
 void Loop::Send(PeerId peer, Packet packet) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/fd.h"
 
 namespace parley::host {
@@ -14,6 +15,9 @@ namespace parley::host {
 struct BrokerUse {
   bool private_to_launcher = false;
   uint32_t owner_pid = 0;
+  int64_t start_ns = 0;  // when the kernel started, CLOCK_MONOTONIC; 0: now
+  uint32_t reign = 0;    // as of BrokerLife
+  LedgerKey key = {};
 };
 
 // Serves `listener`, a listening Unix socket of type SOCK_SEQPACKET, until SIGTERM or SIGINT;

@@ -22,6 +22,11 @@ absl::StatusOr<UniqueFd> Checked(int fd) {
                    absl::StrCat("the broker has no descriptor left: ", strerror(errno)));
 }
 
+absl::StatusOr<UniqueFd> Reopen(const UniqueFd& memory, int flags) {
+  const std::string path = absl::StrCat("/proc/self/fd/", memory.get());
+  return Checked(open(path.c_str(), flags | O_CLOEXEC));
+}
+
 absl::Status Seal(const UniqueFd& memory, int seal) {
   if (fcntl(memory.get(), F_ADD_SEALS, seal) == 0) return absl::OkStatus();
   if (errno == EBUSY) {
@@ -68,10 +73,9 @@ absl::StatusOr<UniqueFd> Duplicate(const UniqueFd& fd) {
   return Checked(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
 }
 
-absl::StatusOr<UniqueFd> ReopenReadOnly(const UniqueFd& memory) {
-  const std::string path = absl::StrCat("/proc/self/fd/", memory.get());
-  return Checked(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-}
+absl::StatusOr<UniqueFd> ReopenReadOnly(const UniqueFd& memory) { return Reopen(memory, O_RDONLY); }
+
+absl::StatusOr<UniqueFd> ReopenForWriting(const UniqueFd& memory) { return Reopen(memory, O_RDWR); }
 
 absl::Status ForbidNewWriters(const UniqueFd& memory) { return Seal(memory, F_SEAL_FUTURE_WRITE); }
 

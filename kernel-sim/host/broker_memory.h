@@ -19,6 +19,8 @@ absl::StatusOr<UniqueFd> MakeKnocker();
 absl::StatusOr<UniqueFd> Duplicate(const UniqueFd& fd);
 // The same memory through a descriptor that cannot be mapped for writing.
 absl::StatusOr<UniqueFd> ReopenReadOnly(const UniqueFd& memory);
+// For writing, what the process holds that was made by a broker of this user.
+absl::StatusOr<UniqueFd> ReopenForWriting(const UniqueFd& memory);
 
 // R4: no mapping for writing can be made from now on; those that are there stay. kNotPermitted: its
 // owner has sealed it against seals.

@@ -20,6 +20,7 @@
 #include "kernel-sim/host/broker_quota.h"
 #include "kernel-sim/host/fd.h"
 #include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/ledger.h"
 #include "kernel-sim/host/wire.h"
 
 namespace parley::host {
@@ -35,18 +36,22 @@ struct ProgramSet {
   PeerId launcher = PeerId::kNone;
   uint32_t uid = 0, gid = 0;  // the launcher's
   std::vector<std::string> programs;
+  uint32_t adopts = 0;                        // still to come
   std::set<ProcessId> processes;              // those with a record, ended or not
   ProcessId name_server = ProcessId::kNone;   // from its spawn to its end
   ChannelId name_channel = ChannelId::kNone;  // from its join to its end
 };
 
+struct Rejoining;  // broker_rejoin.h
 struct PeerRecord {
   static constexpr size_t kDescriptors = 3;  // its socket, its pidfd here and beside the socket
   PeerId id = PeerId::kNone;
   Far far = {};  // as Linux vouches for it
   UniqueFd pidfd;
   UserQuota::Share stranger, descriptors;
-  std::unique_ptr<ProgramSet> set;   // of a launcher
+  std::unique_ptr<ProgramSet> set;       // of a launcher
+  bool is_early = false;                 // its join waits for its launcher
+  std::shared_ptr<Rejoining> rejoining;  // of a stranger that was a process of the last broker's
   ProcessRecord* process = nullptr;  // of one that has joined, or waits for the answer to its join
 };
 
@@ -68,7 +73,9 @@ struct ProcessRecord {
   int ceiling = kMaxPriority;
   uint32_t uid = 0, gid = 0;
   uint64_t region_quota_bytes = 0;
-  uint64_t ticket = 0;               // kLaunched
+  uint64_t ticket = 0;       // kLaunched
+  uint32_t adopted_pid = 0;  // kLaunched: of before the restart, and may rejoin
+  bool is_name_server = false;
   bool killed = false;               // kLaunched: its join will be refused
   PeerRecord* peer = nullptr;        // kWaiting, kJoined
   PeerId last_peer = PeerId::kNone;  // kEnded: which it was; one that has hung up and lives on
@@ -76,8 +83,9 @@ struct ProcessRecord {
   UserQuota::Share descriptor;       //   of that pidfd
   uint32_t join_call = 0;            // kWaiting
 
-  // kJoined: its shared pages, as the broker sees them.
+  // kJoined: its shared pages, as the broker sees them, and what is written down of it.
   SharedMapping page, grants;
+  std::shared_ptr<Ledger> ledger;
   std::vector<uint32_t> free_words;  // of `grants` below `words_used`
   uint32_t words_used = 0;
   absl::flat_hash_map<ProcessId, size_t> opened_events;  // of each process that has registered some
@@ -96,6 +104,7 @@ struct ProcessRecord {
 struct BellRecord {
   static constexpr size_t kPlaces = kBellBits / kBitsPerLink;
   UserQuota::Share descriptors;  // the channel's owner's
+  LedgerEntry entry;
   uint32_t number = 0;
   uint32_t uid = 0;
   UniqueFd memory, knocker;
@@ -111,6 +120,7 @@ struct BellPlace {
 
 struct ChannelRecord {
   UserQuota::Share share;
+  LedgerEntry entry;
   ChannelId id = ChannelId::kNone;
   ProcessRecord* owner = nullptr;
   std::string name;
@@ -123,29 +133,39 @@ struct ChannelRecord {
 // lend it by as many as it likes, so nothing here looks at all of them.
 class LentBy {
  public:
+  struct Right {
+    bool write = false;
+    LedgerEntry entry;
+  };
   // For reading at least, while any is there.
   Rights rights() const {
-    if (may_write_.empty()) return Rights::kNone;
+    if (by_.empty()) return Rights::kNone;
     return writers_ == 0 ? Rights::kRead : Rights::kRead | Rights::kWrite;
   }
+  // Whether Add would change something.
+  bool Lacks(CapabilityId by, bool write) const {
+    auto known = by_.find(by);
+    return known == by_.end() || (write && !known->second.write);
+  }
   // Never narrows.
-  void Add(CapabilityId by, bool write) {
-    bool& may_write = may_write_[by];
-    if (write && !may_write) ++writers_;
-    may_write |= write;
+  void Add(CapabilityId by, bool write, LedgerEntry entry) {
+    Right& right = by_[by];
+    if (write && !right.write) ++writers_;
+    right.write |= write;
+    right.entry = std::move(entry);
   }
   void Remove(CapabilityId by) {
     MakeReadOnly(by);
-    may_write_.erase(by);
+    by_.erase(by);
   }
   // REQUIRES: it is there.
   void MakeReadOnly(CapabilityId by) {
-    if (std::exchange(may_write_.at(by), false)) --writers_;
+    if (std::exchange(by_.at(by).write, false)) --writers_;
   }
-  const std::map<CapabilityId, bool>& capabilities() const { return may_write_; }
+  const std::map<CapabilityId, Right>& capabilities() const { return by_; }
 
  private:
-  std::map<CapabilityId, bool> may_write_;
+  std::map<CapabilityId, Right> by_;
   size_t writers_ = 0;
 };
 
@@ -164,14 +184,16 @@ struct ConnectionRecord {
   CapabilityId capability = CapabilityId::kNone;  // none: a process's first connection
   uint64_t badge = 0;
   int ceiling = kMaxPriority;
-  size_t links = 0;               // made, for the quota
-  std::vector<BellPlace> places;  // of its links, while the channel lives
+  size_t links = 0;                  // made, for the quota
+  std::vector<BellPlace> places;     // of its links, while the channel lives
+  std::vector<LedgerEntry> entries;  // of the same
   std::map<RegionId, LentRegion> lent;
 };
 
 // An event as registered (U4). Its owner is the channel's.
 struct EventRecord {
   UserQuota::Share share, descriptor;
+  LedgerEntry entry;
   uint64_t number = 0;
   ChannelRecord* channel = nullptr;
   ProcessRecord* target = nullptr;
@@ -185,6 +207,7 @@ struct EventRecord {
 
 struct RegionRecord {
   UserQuota::Share descriptors;
+  LedgerEntry entry;
   RegionId id = RegionId::kNone;
   ProcessRecord* owner = nullptr;
   CapabilityId root = CapabilityId::kNone;
@@ -194,15 +217,21 @@ struct RegionRecord {
   uint32_t owner_word = 0;
   uint64_t owner_value = 0;
   UniqueFd memory;
-  UniqueFd renewed;  // to take its place at the commit
+  UniqueFd renewed;            // to take its place at the commit
+  bool was_reclaimed = false;  // by a commit of the last broker's, whose owner may not know it
 };
 
 // What rests on one capability, to end with it (R7).
+struct GrantWord {
+  uint32_t word = 0;
+  LedgerEntry entry;  // but of a region's owner
+};
 struct Dependents {
   UserQuota::Share share;  // of the grant, its granter's
+  LedgerEntry entry;       // the same
   ProcessRecord* holder = nullptr;
   std::set<uint32_t> connections;
-  std::vector<uint32_t> grant_words;              // of its holder's page, one for each redeem
+  std::vector<GrantWord> grant_words;             // of its holder's page, one for each redeem
   std::set<std::pair<uint32_t, RegionId>> lends;  // connection and region
   uint64_t event = 0;
 };

@@ -86,11 +86,13 @@ bool Broker::OnBecomeLauncher(PeerRecord& peer, const Packet& packet) {
   peer.set->uid = peer.far.uid;
   peer.set->gid = peer.far.gid;
   peer.set->programs = std::move(programs);
+  peer.set->adopts = restoring_ ? call->adopts : 0;
   if (owner_.pid != 0 && peer.far.pid == owner_.pid && owner_set_ == nullptr && !owner_gone_) {
     owner_set_ = peer.set.get();
   }
   ++launchers_;
   Conclude(peer, number, Packet::Of(0, Done{}));
+  RestoreIfComplete();
   return true;
 }
 
@@ -128,10 +130,13 @@ bool Broker::OnSpawn(const PeerRecord& maker, const Packet& packet) {
   }
   const ProcessRecord& process = **made;
   Conclude(maker, call, Packet::Of(0, Spawned{process.id}));
-  outlet_.Send(
-      process.set->launcher,
-      Packet::Of(0, Launch{process.ticket, process.id, process.maker, process.uid, process.gid},
-                 JoinTail({strings[0], process.name})));
+  Launch launch = {process.ticket, process.id, process.maker, *spawn};
+  launch.spawn.has_uid = launch.spawn.has_gid = 1;
+  launch.spawn.uid = process.uid;
+  launch.spawn.gid = process.gid;
+  launch.spawn.region_quota_bytes = process.region_quota_bytes;
+  outlet_.Send(process.set->launcher,
+               Packet::Of(0, launch, JoinTail({strings[0], process.name}) + process.arguments));
   return true;
 }
 
@@ -170,7 +175,8 @@ absl::Status Broker::CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
 }
 
 absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, const Spawn& spawn,
-                                                   const std::vector<std::string>& strings) {
+                                                   const std::vector<std::string>& strings,
+                                                   const Launch* before) {
   if (absl::Status valid = CheckSpawn(maker, spawn, strings); !valid.ok()) return valid;
   ProgramSet& set = maker.set != nullptr ? *maker.set : *maker.process->set;
   std::string arguments = JoinTail({strings.begin() + 2, strings.end()});
@@ -180,8 +186,10 @@ absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, cons
   if (!argument_bytes.ok()) return argument_bytes.status();
   auto record = std::make_unique<ProcessRecord>();
   ProcessRecord& process = *record;
-  process.id = ProcessId{process_numbers_.Next(
-      [&](uint32_t number) { return processes_.contains(ProcessId{number}); })};
+  process.id =
+      before != nullptr ? before->process : ProcessId{process_numbers_.Next([&](uint32_t number) {
+        return processes_.contains(ProcessId{number});
+      })};
   process.set = &set;
   process.maker = maker.process == nullptr ? ProcessId::kNone : maker.process->id;
   process.name = strings[1].empty() ? strings[0] : strings[1];
@@ -199,6 +207,8 @@ absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, cons
     process.region_quota_bytes =
         std::min(process.region_quota_bytes, maker.process->region_quota_bytes);
   }
+  process.is_name_server = spawn.name_server != 0;
+  if (before != nullptr) process.ticket = before->ticket;
   while (process.ticket == 0 || tickets_.contains(process.ticket)) {
     process.ticket = outlet_.Random();
   }
@@ -214,6 +224,11 @@ absl::StatusOr<ProcessRecord*> Broker::MakeProcess(const PeerRecord& maker, cons
 bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
   const std::optional<Join> join = packet.As<Join>();
   if (!join) return false;
+  if (restoring_ && !tickets_.contains(join->ticket)) {  // its launcher has yet to come
+    if (std::exchange(peer.is_early, true)) return false;
+    early_joins_.emplace_back(peer.id, packet.bytes);
+    return true;
+  }
   const auto admitted = Admit(peer, *join);
   if (!admitted.ok()) {
     Conclude(peer, packet.header()->call, admitted.status());
@@ -227,7 +242,9 @@ bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
   process.peer = &peer;
   process.join_call = packet.header()->call;
   process.stage = Stage::kWaiting;
-  return AwaitsNames(process) || AnswerJoin(process);
+  RestoreIfComplete();
+  // Which may have welcomed it already.
+  return process.stage != Stage::kWaiting || AwaitsNames(process) || AnswerJoin(process);
 }
 
 absl::StatusOr<ProcessRecord*> Broker::Admit(const PeerRecord& peer, const Join& join) {
@@ -266,6 +283,7 @@ ProgramSet& Broker::NamesOf(ProgramSet& set) {
 }
 
 bool Broker::AwaitsNames(const ProcessRecord& process) {
+  if (restoring_) return true;
   const ProgramSet& names = NamesOf(*process.set);
   if (names.name_server == process.id) return false;
   if (names.name_server != ProcessId::kNone) {
@@ -304,6 +322,7 @@ Broker::Answer Broker::Welcome(ProcessRecord& process) {
   Fds fds;
   fds.push_back(*std::move(page));
   fds.push_back(*std::move(read_only));
+  if (absl::Status opened = OpenLedger(process, fds[0], *grants, fds); !opened.ok()) return opened;
 
   Joined joined = {};
   joined.process = process.id;
@@ -332,6 +351,8 @@ absl::Status Broker::MakeNameChannel(ProcessRecord& process, Joined& joined, Fds
   auto channel = AddChannel(process, "the name service", fds);
   if (!channel.ok()) return channel.status();
   process.set->name_channel = (*channel)->id;
+  Enter(**channel, capabilities_.FindRoot({ObjectKind::kChannel, Raw((*channel)->id)})->id,
+        /*is_names=*/true);
   joined.name_channel = (*channel)->id;
   joined.names.channel = (*channel)->id;
   joined.names.bell = (*channel)->bells[0]->number;
@@ -382,6 +403,17 @@ absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
 bool Broker::OnExited(const PeerRecord& launcher, const Packet& packet) {
   const std::optional<Exited> exited = packet.As<Exited>();
   if (!exited) return false;
+  if (restoring_) {  // its maker may not be there yet
+    auto found = processes_.find(exited->process);
+    if (found != processes_.end() && found->second->set == launcher.set.get() &&
+        found->second->alive()) {
+      if (PeerRecord* peer = found->second->peer) DropPeer(*peer);
+      if (found->second->alive()) EndProcess(*found->second);
+    }
+    early_exits_.emplace_back(launcher.id, packet.bytes);
+    RestoreIfComplete();
+    return true;
+  }
   const absl::Status booked = BookExit(*launcher.set, *exited, packet.Tail<Exited>());
   Conclude(launcher, packet.header()->call, booked.ok() ? Answer(Packet::Of(0, Done{})) : booked);
   return true;
@@ -422,6 +454,7 @@ void Broker::EndProcess(ProcessRecord& process) {
   EndCapabilities(capabilities_.KillHolder(process.id));
   process.page = {};
   process.grants = {};
+  process.ledger = nullptr;
   ProgramSet& set = *process.set;
   if (set.name_server == process.id) {
     set.name_server = ProcessId::kNone;

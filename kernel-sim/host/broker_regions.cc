@@ -106,7 +106,8 @@ Broker::Answer Broker::OnMakeRegion(ProcessRecord& owner, const MakeRegion& call
                      .id;
   Dependents& dependents = dependents_[region->root];
   dependents.holder = &owner;
-  dependents.grant_words.push_back(*word);
+  dependents.grant_words.push_back({*word, {}});
+  Enter(*region);
   owner.regions.insert(id);
   owner.region_bytes += size;
   return DescribeToOwner(*region, *std::move(sent));
@@ -172,7 +173,8 @@ Broker::Answer Broker::OnRedeem(ProcessRecord& holder, const Redeem& call) {
   last_value_ = value;
   Dependents& dependents = dependents_[capability.id];
   dependents.holder = &holder;
-  dependents.grant_words.push_back(*word);
+  dependents.grant_words.push_back(
+      {*word, LedgerEntry(holder.ledger, GrantWordEntry{capability.id, *word, value})});
 
   auto made = Zeroed<RegionMade>();
   made.region = region.id;
@@ -202,6 +204,7 @@ Broker::Answer Broker::OnRenewRegion(ProcessRecord& owner, const RenewRegion& ca
   auto sent = Duplicate(*memory);
   if (!sent.ok()) return sent.status();
   (*region)->renewed = *std::move(memory);
+  Enter(**region);
   return DescribeToOwner(**region, *std::move(sent));
 }
 
@@ -211,6 +214,7 @@ Broker::Answer Broker::OnCommitRegion(ProcessRecord& owner, const CommitRegion& 
   const auto found = FindOwned(owner, call.capability);
   if (!found.ok()) return found.status();
   RegionRecord& region = **found;
+  if (call.freeze == 0 && std::exchange(region.was_reclaimed, false)) return Packet::Of(0, Done{});
   if (!region.frozen && !region.renewed.valid()) {
     return MakeError(Error::kInvalidArgument, "the region has not been renewed");
   }
@@ -222,6 +226,7 @@ Broker::Answer Broker::OnCommitRegion(ProcessRecord& owner, const CommitRegion& 
   if (!region.frozen) {
     UniqueFd old = std::exchange(region.memory, std::move(region.renewed));
     region.renewed.Reset();
+    Enter(region);
     Empty(old, region.bytes);
   }
   return Packet::Of(0, Done{});
@@ -236,6 +241,7 @@ absl::Status Broker::Freeze(RegionRecord& region) {
   region.memory = std::move(region.renewed);
   region.renewed.Reset();
   region.frozen = true;
+  Enter(region);
   for (const Capability* capability : TreeOf(*capabilities_.Find(region.root))) {
     auto dependents = dependents_.find(capability->id);
     if (dependents == dependents_.end()) continue;
@@ -305,7 +311,9 @@ Broker::Answer Broker::OnCloseRegion(ProcessRecord& holder, const CloseRegion& c
   // Who closes it is not told that it has ended.
   auto dependents = dependents_.find(call.capability);
   if (dependents != dependents_.end()) {
-    for (uint32_t word : std::exchange(dependents->second.grant_words, {})) ClearWord(holder, word);
+    for (const GrantWord& word : std::exchange(dependents->second.grant_words, {})) {
+      ClearWord(holder, word.word);
+    }
   }
   if (held->region->root == call.capability) {
     EndRegion(*held->region);

@@ -1,6 +1,7 @@
 // Kernel calls: channels, capabilities to connect, connections.
 #include <algorithm>
 
+#include "kernel-sim/host/answer_in_use.h"
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/transfer.h"
 
@@ -22,6 +23,7 @@ absl::StatusOr<ChannelHandle> Process::ChannelCreate(const ChannelOptions& optio
     return MakeError(Error::kInvalidArgument, "a channel's name is too long");
   }
   auto answer = Ask(MakeChannel{}, options.name);
+  const AnswerInUse in_use(answers_in_use_, answer);
   if (!answer.ok()) return answer.status();
   const auto made = answer->As<MadeChannel>();
   PARLEY_CHECK(made.has_value() && answer->fds.size() == 2);
@@ -40,7 +42,7 @@ absl::StatusOr<ChannelHandle> Process::AddChannel(ChannelId id, uint32_t bell,
   if (channel_handles_.full()) return Refuse(Error::kQuotaExhausted);
   auto& channel = channels_[id];
   channel = std::make_unique<HostChannel>(id, options);
-  if (AddBell(*channel, bell, fds[0], std::move(fds[1])) == nullptr) {
+  if (AddBell(*channel, bell, std::move(fds[0]), std::move(fds[1])) == nullptr) {
     channels_.erase(id);
     return Refuse(Error::kQuotaExhausted);
   }

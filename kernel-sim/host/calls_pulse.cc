@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "kernel-sim/host/answer_in_use.h"
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/ticks.h"
 
@@ -86,6 +87,7 @@ absl::Status Process::OpenEvent(const Token& token) {
     if (opened_events_.contains(token)) return absl::OkStatus();
   }
   auto answer = Ask(host::OpenEvent{token});
+  const AnswerInUse in_use(answers_in_use_, answer);
   if (!answer.ok()) return answer.status();
   const auto opened = answer->As<OpenedEvent>();
   PARLEY_CHECK(opened.has_value() && answer->fds.size() == 3);

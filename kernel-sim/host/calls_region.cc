@@ -1,6 +1,7 @@
 // Kernel calls: regions. The broker makes their memory and keeps who may have it; a process maps it
 // once, and one load of a word that only the broker writes tells whether its right stands (R6).
 #include "absl/strings/str_cat.h"
+#include "kernel-sim/host/answer_in_use.h"
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/slot.h"
 
@@ -32,7 +33,7 @@ Mapping Process::MappingOf(RegionHandle handle, const HeldRegion& held) const {
 }
 
 // What a RegionMade tells of. The lock is held.
-absl::StatusOr<HeldRegion*> Process::Hold(const Packet& packet, bool owner) {
+absl::StatusOr<HeldRegion*> Process::Hold(Packet& packet, bool owner) {
   const auto made = packet.As<RegionMade>();
   if (!made || packet.fds.empty()) return Refuse(Error::kQuotaExhausted);
   if (region_handles_.full()) return Refuse(Error::kQuotaExhausted);
@@ -50,6 +51,7 @@ absl::StatusOr<HeldRegion*> Process::Hold(const Packet& packet, bool owner) {
   record->grant_word = made->grant_word;
   record->grant_value = made->grant_value;
   record->mapping = *std::move(mapped);
+  if (owner) record->memory = std::move(packet.fds[0]);
   return held_regions_.insert(std::move(record)).first->get();
 }
 
@@ -59,6 +61,7 @@ absl::StatusOr<Mapping> Process::RegionCreate(uint64_t bytes, const RegionOption
   call.bytes = bytes;
   call.others_may_write = options.others_may_write ? 1 : 0;
   auto answer = Ask(call);
+  const AnswerInUse in_use(answers_in_use_, answer);
   if (!answer.ok()) return answer.status();
   Locked locked(lock_);
   auto held = Hold(*answer, /*owner=*/true);
@@ -116,6 +119,7 @@ absl::StatusOr<Mapping> Process::RegionRedeem(const Token& token) {
       ++redeeming_;
     }
     auto answer = Ask(Redeem{token});
+    const AnswerInUse in_use(answers_in_use_, answer);
     Locked locked(lock_);
     auto held = answer.ok() ? Hold(*answer, /*owner=*/false) : answer.status();
     if (held.ok()) redeemed_[token] = *held;
@@ -162,14 +166,17 @@ void Process::EndChange(HeldRegion& held, EndedRegions& ended) {
 }
 
 // New memory for the region, with its contents; nothing of it stays mapped.
-absl::StatusOr<UniqueFd> Process::CopyToRenewed(const HeldRegion& held) {
+absl::Status Process::CopyToRenewed(HeldRegion& held) {
   auto renewed = Ask(RenewRegion{held.capability});
+  const AnswerInUse in_use(answers_in_use_, renewed);
   if (!renewed.ok()) return renewed.status();
   if (renewed->fds.empty()) return Refuse(Error::kQuotaExhausted);
   auto copy = MapShared(renewed->fds[0], held.mapping.bytes(), /*writable=*/true);
   if (!copy.ok()) return copy.status();
   std::memcpy(copy->address(), held.mapping.address(), copy->bytes());
-  return std::move(renewed->fds[0]);
+  Locked locked(lock_);
+  held.renewed = std::move(renewed->fds[0]);
+  return absl::OkStatus();
 }
 
 absl::Status Process::RegionFreeze(RegionHandle handle) {
@@ -198,13 +205,14 @@ absl::Status Process::RegionFreeze(RegionHandle handle) {
 }
 
 absl::Status Process::Freeze(HeldRegion& held) {
-  const auto memory = CopyToRenewed(held);
-  if (!memory.ok()) return memory.status();
+  if (absl::Status copied = CopyToRenewed(held); !copied.ok()) return copied;
   if (auto done = Ask(CommitRegion{held.capability, 1, 0}); !done.ok()) return done.status();
   Locked locked(lock_);
+  held.memory = std::move(held.renewed);
+  held.renewed.Reset();
   held.frozen = true;
   held.rights = Rights::kRead;
-  return MapOver(held.mapping, *memory, /*writable=*/false);
+  return MapOver(held.mapping, held.memory, /*writable=*/false);
 }
 
 absl::StatusOr<Mapping> Process::RegionReclaim(RegionHandle handle) {
@@ -231,16 +239,19 @@ absl::StatusOr<Mapping> Process::RegionReclaim(RegionHandle handle) {
 
 // A frozen one keeps its memory: nobody can write into it, and only the grants end.
 absl::Status Process::Reclaim(HeldRegion& held) {
-  absl::StatusOr<UniqueFd> memory = UniqueFd();
-  if (!held.frozen) memory = CopyToRenewed(held);
-  if (!memory.ok()) return memory.status();
+  if (!held.frozen) {
+    if (absl::Status copied = CopyToRenewed(held); !copied.ok()) return copied;
+  }
   if (auto done = Ask(CommitRegion{held.capability, 0, 0}); !done.ok()) return done.status();
   Locked locked(lock_);
   ++held.reclaims;
   held.out_leases = 0;
   held.contested.clear();
   ForgetLendsOf(held.capability);
-  return held.frozen ? absl::OkStatus() : MapOver(held.mapping, *memory, /*writable=*/true);
+  if (held.frozen) return absl::OkStatus();
+  held.memory = std::move(held.renewed);
+  held.renewed.Reset();
+  return MapOver(held.mapping, held.memory, /*writable=*/true);
 }
 
 // -- Held no more

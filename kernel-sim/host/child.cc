@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -54,6 +55,8 @@ UniqueFd ConnectTo(const std::string& address) {
   }
   return connection;
 }
+
+UniqueFd OpenPidfd(int pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
 bool BecomeChild(const ChildOptions& options, int launcher_pid) {
   close_range(STDERR_FILENO + 1, ~0u, 0);

@@ -14,6 +14,9 @@ namespace parley::host {
 UniqueFd Listen(const std::string& address);
 UniqueFd ConnectTo(const std::string& address);
 
+// Invalid if there is none to be had.
+UniqueFd OpenPidfd(int pid);
+
 struct ChildOptions {
   uint32_t uid, gid;
   int cpus;  // 0: all that there are

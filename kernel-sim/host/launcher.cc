@@ -24,21 +24,6 @@
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
-namespace {
-
-constexpr uint64_t kBrokerKey = 0, kSignalKey = ~uint64_t{0};
-constexpr int64_t kBrokerEndsNs = 2'000'000'000;  // how long it may take once its launcher is gone
-
-absl::Status NoBroker() {
-  return MakeError(Error::kQuotaExhausted, absl::StrCat("no broker: ", strerror(errno)));
-}
-
-UniqueFd OpenPidfd(pid_t pid) {
-  return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-}
-
-}  // namespace
-
 Launcher::Launcher(const HostOptions& options, std::vector<Program> programs,
                    ProcessMain process_main)
     : options_(options), programs_(std::move(programs)), process_main_(process_main) {}
@@ -103,12 +88,12 @@ RunReport Launcher::Run() {
   return std::move(report_);
 }
 
-// A process's child is announced before its maker's exit is confirmed: with both counts at 0 there
-// is nobody left, and nobody to come.
+// A process's child is announced before its maker's exit is confirmed: with nobody that runs and
+// nothing to confirm there is nobody left, and nobody to come.
 bool Launcher::IsOver() const {
   if (failed_ || stopped_ || report_.timed_out) return true;
   if (!options_.serve_at.empty()) return false;
-  return next_initial_ == initial_.size() && foreground_ == 0 && unanswered_ == 0;
+  return next_initial_ == initial_.size() && foreground_ == 0 && unconfirmed_.empty();
 }
 
 int64_t Launcher::AfterStart(int64_t ns) const {
@@ -131,104 +116,6 @@ void Launcher::HoldLatency() {
   if (latency_.valid() && write(latency_.get(), &most_us, sizeof(most_us)) < 0) latency_.Reset();
 }
 
-// -- The broker
-
-bool Launcher::Start() {
-  epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
-  if (absl::Status met = MeetBroker(); !met.ok()) {
-    Fail(std::string(met.message()));
-    return false;
-  }
-  epoll_event event = {.events = EPOLLIN, .data = {.u64 = kBrokerKey}};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, broker_.get(), &event);
-  event.data.u64 = kSignalKey;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, scope_->interrupts().get(), &event);
-  std::vector<std::string> names;
-  for (const Program& program : programs_) names.push_back(program.name);
-  auto answer = Ask(Packet::Of(0, BecomeLauncher{kWireVersion}, JoinTail(names)));
-  if (!answer.ok()) Fail(absl::StrCat("the broker refuses: ", answer.status().message()));
-  return answer.ok();
-}
-
-// Joins one, or starts one: at a service's path, or for this run alone.
-absl::Status Launcher::MeetBroker() {
-  if (!options_.join.empty()) {
-    address_ = options_.join;
-    std::erase_if(initial_, [](const InitialProcess& process) { return process.name_server; });
-    auto broker = ConnectToBroker(address_);
-    if (broker.ok()) broker_ = *std::move(broker);
-    return broker.status();
-  }
-  if (!options_.serve_at.empty()) {
-    address_ = options_.serve_at;
-    auto service = ListenAsService(address_);
-    if (!service.ok()) return service.status();
-    service_lock_ = std::move(service->lock);
-    return StartBroker(std::move(service->listener));
-  }
-  uint64_t random = 0;
-  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return NoBroker();
-  address_ = absl::StrCat(PrivatePrefix(getpid()), absl::Hex(random));
-  UniqueFd listener = Listen(address_);
-  return listener.valid() ? StartBroker(std::move(listener)) : NoBroker();
-}
-
-absl::Status Launcher::StartBroker(UniqueFd listener) {
-  // Before there is a broker: whatever becomes of the launcher, the broker finds out.
-  broker_ = ConnectTo(address_);
-  if (!broker_.valid()) return NoBroker();
-  std::fflush(nullptr);
-  const pid_t launcher = getpid();
-  broker_pid_ = fork();
-  if (broker_pid_ < 0) return NoBroker();
-  if (broker_pid_ == 0) {
-    // Only what it listens on stays open.
-    dup2(listener.get(), 3);
-    close_range(4, ~0u, 0);
-    fcntl(3, F_SETFD, FD_CLOEXEC);
-    _exit(RunBroker(UniqueFd(3), {.private_to_launcher = options_.serve_at.empty(),
-                                  .owner_pid = static_cast<uint32_t>(launcher)}));
-  }
-  broker_pidfd_ = OpenPidfd(broker_pid_);
-  return absl::OkStatus();
-}
-
-void Launcher::StopBroker() {
-  if (service_lock_.valid()) unlink(address_.c_str());
-  broker_.Reset();
-  if (broker_pid_ < 0) return;
-  const int64_t until = MonotonicNs() + kBrokerEndsNs;
-  pollfd ended = {broker_pidfd_.get(), POLLIN, 0};
-  if (poll(&ended, 1, static_cast<int>((until - MonotonicNs()) / 1'000'000)) != 1) {
-    kill(broker_pid_, SIGKILL);
-  }
-  waitpid(broker_pid_, nullptr, 0);
-  broker_pid_ = -1;
-  broker_pidfd_.Reset();
-  epoll_.Reset();
-  service_lock_.Reset();  // last: whoever has it next finds nothing of us
-}
-
-// Waits for the answer; notices that come before it are kept.
-absl::StatusOr<Packet> Launcher::Ask(Packet packet) {
-  const uint32_t number = ++last_call_;
-  Header header = *packet.header();
-  header.call = number;
-  std::memcpy(packet.bytes.data(), &header, sizeof(header));
-  if (absl::Status sent = SendPacket(broker_, packet); !sent.ok()) return sent;
-  for (;;) {
-    auto answer = ReceivePacket(broker_);
-    if (!answer.ok()) return answer;
-    const auto head = answer->header();
-    if (head && head->call == number) {
-      const auto failed = answer->As<Failed>();
-      if (!failed) return answer;
-      return MakeError(static_cast<Error>(failed->error), answer->Tail<Failed>());
-    }
-    notices_.push_back(*std::move(answer));
-  }
-}
-
 // -- Processes
 
 bool Launcher::SpawnNext() {
@@ -236,7 +123,7 @@ bool Launcher::SpawnNext() {
   const ProcessOptions& options = initial.options;
   const std::string& name = options.name.empty() ? initial.program : options.name;
   auto spawn = MakeSpawn(initial.program, options, initial.name_server);
-  auto answer = spawn.ok() ? Ask(*std::move(spawn)) : absl::StatusOr<Packet>(spawn.status());
+  auto answer = spawn.ok() ? Ask(*spawn) : absl::StatusOr<Packet>(spawn.status());
   if (!answer.ok()) {
     Fail(absl::StrCat("process ", name, ": ", answer.status().message()));
     return false;
@@ -251,11 +138,7 @@ bool Launcher::SpawnNext() {
   child.report.response_limit_ns = initial.response_limit_ns;
   child.report.running = true;
   if (!child.report.service) ++foreground_;
-  while (!notices_.empty()) {
-    const Packet notice = std::move(notices_.front());
-    notices_.pop_front();
-    OnPacket(notice);
-  }
+  TakeNotices();
   return true;
 }
 
@@ -281,13 +164,6 @@ void Launcher::Serve(int64_t until_ns) {
   if (MonotonicNs() >= AfterStart(options_.limit_ns)) report_.timed_out = true;
 }
 
-bool Launcher::OnBroker() {
-  auto packet = ReceivePacket(broker_);
-  if (!packet.ok()) return false;
-  OnPacket(*packet);
-  return true;
-}
-
 bool Launcher::CheckInterrupt() {
   if (!scope_->TakeInterrupt()) return false;
   if (!options_.serve_at.empty()) stopped_ = true;
@@ -295,21 +171,9 @@ bool Launcher::CheckInterrupt() {
   return true;
 }
 
-// What ends the broker may have been meant for all of us.
-void Launcher::OnBrokerGone() {
-  if (!CheckInterrupt() && !failed_) Fail("the broker has died");
-}
-
-void Launcher::OnPacket(const Packet& packet) {
-  if (const auto launch = packet.As<Launch>()) {
-    return OnLaunch(*launch, SplitTail(packet.Tail<Launch>()));
-  }
-  // Of all answers, only those to exits are not waited for.
-  if (packet.header() && packet.header()->call != 0) --unanswered_;
-}
-
-void Launcher::OnLaunch(const Launch& launch, const std::vector<std::string>& strings) {
-  const Program* program = strings.size() == 2 ? FindProgram(strings[0]) : nullptr;
+void Launcher::OnLaunch(const Launch& launch, std::string_view tail) {
+  const std::vector<std::string> strings = SplitTail(tail);
+  const Program* program = strings.size() >= 2 ? FindProgram(strings[0]) : nullptr;
   if (program == nullptr) return Fail("the broker asks for a program that nobody has");
   Child& child = children_[launch.process];
   if (child.initial == nullptr) {
@@ -320,6 +184,8 @@ void Launcher::OnLaunch(const Launch& launch, const std::vector<std::string>& st
     child.report.running = true;
     if (!child.report.service) ++foreground_;
   }
+  child.launch = launch;
+  child.launch_tail = std::string(tail);
   if (!Fork(child, launch, *program)) {
     Fail(absl::StrCat("process ", child.report.name, " cannot be started: ", strerror(errno)));
   }
@@ -332,13 +198,13 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
   child.farewell = SharedMapping(static_cast<std::byte*>(memory), sizeof(Farewell));
   std::fflush(nullptr);
   const pid_t launcher = getpid();
-  const ucred listener = ListenerOf(broker_);
   child.pid = fork();
   if (child.pid < 0) return false;
   if (child.pid == 0) {
-    if (!BecomeChild({launch.uid, launch.gid, options_.cpus}, launcher)) _exit(126);
+    if (!BecomeChild({launch.spawn.uid, launch.spawn.gid, options_.cpus}, launcher)) _exit(126);
     process_main_(
-        {.broker = ConnectToSame(address_, listener),
+        {.broker_address = address_,
+         .broker_listener = listener_is_,
          .ticket = launch.ticket,
          .program = &program,
          .farewell = child.farewell.As<Farewell>(),
@@ -381,10 +247,10 @@ bool Launcher::Reap(Child& child, int options) {
   // What everybody has come for.
   if (!options_.serve_at.empty()) Fail(absl::StrCat(report.name, " has ended"));
   const Exited exited = {report.id, static_cast<uint32_t>(report.exit.kind), report.exit.code};
-  ++unanswered_;
-  if (!SendPacket(broker_, Packet::Of(++last_call_, exited, report.exit.reason)).ok()) {
-    OnBrokerGone();
-  }
+  child.exit_call = ++last_call_;
+  const Packet& packet = unconfirmed_[child.exit_call] =
+      Packet::Of(child.exit_call, exited, report.exit.reason);
+  if (!SendPacket(broker_, packet).ok()) OnBrokerGone();
   return true;
 }
 

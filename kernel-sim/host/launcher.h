@@ -15,6 +15,7 @@
 #include "kernel-sim/boot.h"
 #include "kernel-sim/host/farewell.h"
 #include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/ledger.h"
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/process_main.h"
 #include "kernel-sim/host/run_scope.h"
@@ -36,29 +37,46 @@ class Launcher final : public Machine {
     pid_t pid = -1;
     UniqueFd pidfd;
     SharedMapping farewell;
+    std::optional<Launch> launch;  // the broker's word, for the next one
+    std::string launch_tail;
+    uint32_t exit_call = 0;  // by which its end was reported; 0: it was not, or it is confirmed
   };
 
-  void HoldLatency();
+  // launcher_broker.cc
   bool Start();
   absl::Status MeetBroker();
-  absl::Status StartBroker(UniqueFd listener);
+  void WatchBroker(UniqueFd broker);
+  absl::Status StartBroker();
+  void StopBroker();
+  absl::Status Introduce();
+  void Tell(const Packet& packet);
+  absl::StatusOr<Packet> Ask(const Packet& packet);
+  absl::StatusOr<Packet> AskOnce(const Packet& packet);
+  absl::StatusOr<Packet> Hear(int64_t wait_ns);
+  bool OnBroker();
+  void TakeNotices();
+  void OnPacket(const Packet& packet);
+  void OnBrokerGone();
+  bool Revive();
+  bool ReplaceBroker();
+  bool MeetServiceAgain();
+
+  // launcher.cc
+  void HoldLatency();
   bool SpawnNext();
   void Serve(int64_t until_ns);
   int64_t NextTurn() const;
   int64_t AfterStart(int64_t ns) const;
-  absl::StatusOr<Packet> Ask(Packet packet);
-  bool OnBroker();
-  void OnPacket(const Packet& packet);
-  void OnLaunch(const Launch& launch, const std::vector<std::string>& strings);
+  void OnLaunch(const Launch& launch, std::string_view tail);
   bool Fork(Child& child, const Launch& launch, const Program& program);
-  void OnBrokerGone();
   bool CheckInterrupt();
   bool Reap(Child& child, int options = 0);
   void KillAll();
-  void StopBroker();
   void Fail(std::string problem);
   bool IsOver() const;
   const Program* FindProgram(std::string_view name) const;
+
+  static constexpr uint64_t kBrokerKey = 0, kSignalKey = ~uint64_t{0};  // of its epoll
 
   const HostOptions options_;
   const std::vector<Program> programs_;
@@ -68,15 +86,19 @@ class Launcher final : public Machine {
   std::optional<RunScope> scope_;  // while it runs
   std::string address_;            // of the broker's socket
   UniqueFd service_lock_;          // of a service, for as long as it has its path
+  UniqueFd listener_;              // of its own broker's, whichever that is at the time
+  ucred listener_is_ = {};
   UniqueFd broker_, broker_pidfd_, epoll_;
+  LedgerKey key_ = {};
+  uint32_t reign_ = 0;
   UniqueFd latency_;  // of HostOptions::low_latency
   pid_t broker_pid_ = -1;
   uint32_t last_call_ = 0;
   std::deque<Packet> notices_;  // that came while an answer was waited for
   std::map<ProcessId, Child> children_;
   size_t next_initial_ = 0;
-  size_t foreground_ = 0;  // processes that run and are no services
-  size_t unanswered_ = 0;  // exits that the broker has not confirmed
+  size_t foreground_ = 0;                   // processes that run and are no services
+  std::map<uint32_t, Packet> unconfirmed_;  // exits, by their calls
   int64_t start_ns_ = 0;
   bool failed_ = false, stopped_ = false, ending_ = false;
   RunReport report_;

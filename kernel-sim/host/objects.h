@@ -291,6 +291,7 @@ struct ServedLink {
   int priority = 0;
   uint64_t value = 0;
 
+  UniqueFd descriptor;  // of an event's memory
   SharedMapping memory;
   std::shared_ptr<ServedLends> lends;  // of the connection
   bool detached = false;
@@ -306,6 +307,7 @@ inline Staging& Inbound::staging() const { return link.link().staging[slot_index
 struct ServedBell {
   uint32_t number = 0;
   HostChannel* channel = nullptr;
+  UniqueFd descriptor;  // of the memory
   SharedMapping memory;
   UniqueFd knocker;
   std::array<ServedLink*, kBellBits / kBitsPerLink> links = {};  // by first bit / kBitsPerLink
@@ -363,7 +365,8 @@ struct HeldRegion {
   bool frozen = false;
   uint32_t grant_word = 0;
   uint64_t grant_value = 0;
-  SharedMapping mapping;  // of the whole region
+  SharedMapping mapping;     // of the whole region
+  UniqueFd memory, renewed;  // the owner's: that, and what is to take its place
   int handles = 0;
   int leases = 0;         // in messages in flight
   int out_leases = 0;     // of them, since the last reclaim: those that a server may write through

@@ -69,6 +69,7 @@ absl::StatusOr<Packet> SocketMessage::Take(size_t size) {
     }
   }
   if ((header_.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    refused_ = std::move(packet.fds);
     return MakeError(Error::kInvalidArgument, "a packet that is too long");
   }
   packet.bytes.assign(buffer_.begin(), buffer_.begin() + static_cast<ptrdiff_t>(size));

@@ -80,8 +80,9 @@ class SocketMessage {
   void PrepareReceive();
   msghdr* header() { return &header_; }
   // After a receive of `size` bytes: the packet, its descriptors owned. kInvalidArgument: cut, or
-  // too many descriptors.
+  // too many descriptors; those that have come are in `refused`.
   absl::StatusOr<Packet> Take(size_t size);
+  Fds& refused() { return refused_; }
   // The sender as Linux vouches for it, if it has sent its credentials along.
   std::optional<ucred> credentials() const { return credentials_; }
 
@@ -92,6 +93,7 @@ class SocketMessage {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPacketFds) +
                                         CMSG_SPACE(sizeof(ucred))> control_ = {};
   std::optional<ucred> credentials_;
+  Fds refused_;
 };
 
 // Sends, waiting for room. kNoSuchChannel: the far end is gone.

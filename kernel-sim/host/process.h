@@ -35,11 +35,11 @@ struct ProcessEnded {};
 
 class Process final : public Kernel {
  public:
-  explicit Process(ProcessStart start)
-      : start_(std::move(start)), broker_(std::move(start_.broker)) {}
+  explicit Process(ProcessStart start) : start_(std::move(start)) {}
 
   // Joins, and starts the agent. The calling thread is the main thread from then on.
   absl::Status Join();
+  absl::StatusOr<Packet> AskToJoin(const Packet& join);
 
   // From now on a touch of a region beyond its rights is told by name (faults.cc).
   void CatchFaults();
@@ -201,6 +201,17 @@ class Process final : public Kernel {
   void TellBroker(Packet packet);  // answered too, but nobody waits
   void OnAnswer(Packet packet);
   void FailAllCalls();
+  uint32_t NextCall();
+  struct PendingCall;
+  static void Settle(PendingCall& call, absl::StatusOr<Packet> answer);
+  // -- Its restart (rejoin.cc)
+  void OnBrokerLost();
+  void FailSpawns();
+  void TryToRejoin();
+  std::vector<Packet> MakeClaims(uint32_t call) const;
+  void OnRejoined(const Packet& answer);
+  void OnRefused();
+  void GiveUpBroker();
 
   // -- The agent (agent.cc)
   enum class AgentSource : uint8_t { kBroker, kTimers, kKnocker, kFarProcess };
@@ -340,8 +351,7 @@ class Process final : public Kernel {
   void WithdrawUnblockPulse(Inbound& inbound);
   void OfferPulse(HostChannel& channel, PulseSource source, const PulseInfo& pulse);
   void OfferKernelPulse(HostChannel& channel, KernelPulse code, uint64_t value, int priority);
-  ServedBell* AddBell(HostChannel& channel, uint32_t number, const UniqueFd& memory,
-                      UniqueFd knocker);
+  ServedBell* AddBell(HostChannel& channel, uint32_t number, UniqueFd memory, UniqueFd knocker);
   void AddServedLink(std::unique_ptr<ServedLink> link);
   void Detach(ServedLink& link);
   void DetachConnection(uint32_t connection);
@@ -368,10 +378,10 @@ class Process final : public Kernel {
     return grants().words[held.grant_word].load() == held.grant_value;
   }
   Mapping MappingOf(RegionHandle handle, const HeldRegion& held) const;
-  absl::StatusOr<HeldRegion*> Hold(const Packet& packet, bool owner);
+  absl::StatusOr<HeldRegion*> Hold(Packet& packet, bool owner);
   absl::StatusOr<HeldRegion*> FindOwned(RegionHandle region);
   absl::StatusOr<HeldRegion*> BeginChange(RegionHandle region);
-  absl::StatusOr<UniqueFd> CopyToRenewed(const HeldRegion& held);
+  absl::Status CopyToRenewed(HeldRegion& held);
   absl::Status Freeze(HeldRegion& held);
   absl::Status Reclaim(HeldRegion& held);
   void EndChange(HeldRegion& held, EndedRegions& ended);
@@ -402,6 +412,7 @@ class Process final : public Kernel {
   HostThread* ender_ = nullptr;  // who ends the others
   std::atomic_flag farewell_said_;
   SharedMapping page_memory_, grants_memory_;
+  UniqueFd page_descriptor_, grants_descriptor_, ledger_descriptor_;
   ProcessPage& page() const { return *page_memory_.As<ProcessPage>(); }
   const GrantPage& grants() const { return *grants_memory_.As<GrantPage>(); }
 
@@ -446,12 +457,21 @@ class Process final : public Kernel {
 
   // Calls that wait for their answers, and the socket's sending side.
   struct PendingCall {
+    const Packet* packet = nullptr;
+    bool sent = false;
     std::atomic<uint32_t> done{0};
     absl::StatusOr<Packet> answer = absl::InternalError("no answer");
   };
   PriorityLock broker_lock_;
   uint32_t last_call_ = 0;
-  bool broker_gone_ = false;
+  enum class BrokerIs : uint8_t { kThere, kAway, kGone };
+  BrokerIs broker_is_ = BrokerIs::kThere;
+  bool calls_fail_ = false;     // without one: it has been away for too long, or for good
+  std::vector<Packet> untold_;  // for the next one
+  // The agent's.
+  int64_t away_since_ns_ = 0;  // 0: it is not
+  uint32_t rejoin_call_ = 0;
+  std::atomic<uint32_t> answers_in_use_{0};
   absl::flat_hash_map<uint32_t, PendingCall*> pending_;
 
   UniqueFd epoll_, timer_fd_;

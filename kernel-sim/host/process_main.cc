@@ -1,6 +1,7 @@
 // A child of the launcher joins the kernel, runs its program, says farewell and leaves.
 #include "kernel-sim/host/process_main.h"
 
+#include <poll.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -11,28 +12,51 @@
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/host/linux_priority.h"
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/service.h"
 #include "kernel-sim/safe_copy.h"
 
 namespace parley::host {
+namespace {
+
+constexpr int64_t kJoinPatienceNs = 10'000'000'000;
+constexpr int kRetryMs = 10;
+
+}  // namespace
+
+// A broker that dies meanwhile is followed by another one, which is asked again.
+absl::StatusOr<Packet> Process::AskToJoin(const Packet& join) {
+  const int64_t until = MonotonicNs() + kJoinPatienceNs;
+  for (;;) {
+    broker_ = ConnectToSame(start_.broker_address, start_.broker_listener);
+    absl::StatusOr<Packet> answer =
+        MakeError(Error::kNoSuchChannel, absl::StrCat("no broker at ", start_.broker_address));
+    if (broker_.valid() && SendPacket(broker_, join).ok()) answer = ReceivePacket(broker_);
+    if (answer.ok() || MonotonicNs() > until) return answer;
+    poll(nullptr, 0, kRetryMs);
+  }
+}
+
 absl::Status Process::Join() {
   auto call = Zeroed<host::Join>();
   call.version = kWireVersion;
   call.ticket = start_.ticket;
-  if (absl::Status sent = SendPacket(broker_, Packet::Of(1, call)); !sent.ok()) return sent;
-  auto answer = ReceivePacket(broker_);
+  auto answer = AskToJoin(Packet::Of(1, call));
   if (!answer.ok()) return answer.status();
   const auto joined = answer->As<Joined>();
   if (const auto failed = answer->As<Failed>()) {
     return MakeError(static_cast<Error>(failed->error), answer->Tail<Failed>());
   }
   if (!joined) return Refuse(Error::kWrongType);
-  if (answer->fds.size() < 2) return Refuse(Error::kQuotaExhausted);
+  if (answer->fds.size() < 3) return Refuse(Error::kQuotaExhausted);
   auto page = MapShared(answer->fds[0], sizeof(ProcessPage), /*writable=*/true);
   auto grants = MapShared(answer->fds[1], sizeof(GrantPage), /*writable=*/false);
   if (!page.ok()) return page.status();
   if (!grants.ok()) return grants.status();
   page_memory_ = *std::move(page);
   grants_memory_ = *std::move(grants);
+  page_descriptor_ = std::move(answer->fds[0]);
+  grants_descriptor_ = std::move(answer->fds[1]);
+  ledger_descriptor_ = std::move(answer->fds[2]);
 
   void* origin =
       mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -70,10 +94,10 @@ absl::Status Process::Join() {
 // The first connection, or the name server's channel.
 absl::Status Process::MeetNames(const Joined& joined, Packet& answer) {
   if (joined.name_channel != ChannelId::kNone) {
-    if (answer.fds.size() < 4) return Refuse(Error::kQuotaExhausted);
+    if (answer.fds.size() < 5) return Refuse(Error::kQuotaExhausted);
     Fds fds;
-    fds.push_back(std::move(answer.fds[2]));
     fds.push_back(std::move(answer.fds[3]));
+    fds.push_back(std::move(answer.fds[4]));
     ChannelOptions options;
     options.name = "names";
     options.unblock_pulse = options.disconnect_pulse = true;
@@ -91,7 +115,7 @@ absl::Status Process::MeetNames(const Joined& joined, Packet& answer) {
   connected.ceiling = joined.ceiling;
   connected.server = joined.names.server;
   Packet packet = Packet::Of(0, connected);
-  for (size_t i = 2; i < answer.fds.size(); ++i) packet.fds.push_back(std::move(answer.fds[i]));
+  for (size_t i = 3; i < answer.fds.size(); ++i) packet.fds.push_back(std::move(answer.fds[i]));
   if (absl::Status arrived = OnConnected(packet); !arrived.ok()) return arrived;
   birth_.name_service = connection_handles_.Add(connections_.at(connected.connection).get());
   return absl::OkStatus();

@@ -2,6 +2,10 @@
 #ifndef PARLEY_KERNEL_SIM_HOST_PROCESS_MAIN_H_
 #define PARLEY_KERNEL_SIM_HOST_PROCESS_MAIN_H_
 
+#include <sys/socket.h>
+
+#include <string>
+
 #include "kernel-sim/boot.h"
 #include "kernel-sim/host/farewell.h"
 #include "kernel-sim/host/fd.h"
@@ -9,8 +13,9 @@
 namespace parley::host {
 
 struct ProcessStart {
-  UniqueFd broker;      // a connected socket to the broker
-  uint64_t ticket = 0;  // from Launch
+  std::string broker_address;  // where the broker listens, whichever it is at the time,
+  ucred broker_listener = {};  // and whose socket that is
+  uint64_t ticket = 0;         // from Launch
   const Program* program = nullptr;
   Farewell* farewell = nullptr;
   int64_t response_limit_ns = kNever;  // InitialProcess

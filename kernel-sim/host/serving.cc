@@ -59,13 +59,14 @@ void Process::WithdrawUnblockPulse(Inbound& inbound) {
 
 // -- Links
 
-ServedBell* Process::AddBell(HostChannel& channel, uint32_t number, const UniqueFd& memory,
+ServedBell* Process::AddBell(HostChannel& channel, uint32_t number, UniqueFd memory,
                              UniqueFd knocker) {
   auto mapped = MapShared(memory, sizeof(Bell), /*writable=*/true);
   if (!mapped.ok()) return nullptr;
   auto bell = std::make_unique<ServedBell>();
   bell->number = number;
   bell->channel = &channel;
+  bell->descriptor = std::move(memory);
   bell->memory = *std::move(mapped);
   bell->knocker = std::move(knocker);
   bell->bell().served_level = kMaxPriority;

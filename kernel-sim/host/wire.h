@@ -57,6 +57,7 @@ enum class Kind : uint32_t {
   kCloseRegion,
   // Of the launcher.
   kBecomeLauncher,
+  kAdopt,
   kExited,
   // Notices of the broker.
   kAttached,
@@ -72,6 +73,9 @@ enum class Kind : uint32_t {
   // Of who looks on.
   kLook,
   kLooked,
+  // Of a process of before the broker's restart.
+  kRejoin,
+  kClaims,
 };
 
 struct Header {
@@ -133,9 +137,9 @@ struct Join {  // the first packet of a process -> Joined
   uint32_t reserved;
   uint64_t ticket;  // from Launch
 };
-// Descriptors: the process page, the grant page; with a name service also its link, bell, knocker
-// and pidfd; in the name server the bell (`names.bell`) and knocker of its channel. Tail: the
-// process's name and its arguments, each ended by a zero byte.
+// Descriptors: the process page, the grant page, the ledger; with a name service also its link,
+// bell, knocker and pidfd; in the name server the bell (`names.bell`) and knocker of its channel.
+// Tail: the process's name and its arguments, each ended by a zero byte.
 struct Joined {
   static constexpr Kind kKind = Kind::kJoined;
   ProcessId process;
@@ -182,14 +186,14 @@ struct BecomeLauncher {  // instead of Join; tail: the programs' names, each end
                          // Done
   static constexpr Kind kKind = Kind::kBecomeLauncher;
   uint32_t version;
+  uint32_t adopts = 0;  // processes of before the broker's restart, that are to follow
 };
-struct Launch {  // notice to the launcher; tail: the program's and the process's name, each ended
-                 // by a zero byte
+struct Launch {  // notice to the launcher; tail: of `spawn`, whose fields all have their values
   static constexpr Kind kKind = Kind::kLaunch;
   uint64_t ticket;
   ProcessId process;
   ProcessId maker;
-  uint32_t uid, gid;
+  Spawn spawn;
 };
 struct Exited {  // call of the launcher, once it has reaped a process; tail: the reason -> Done
   static constexpr Kind kKind = Kind::kExited;

@@ -23,6 +23,7 @@
 #include "kernel-sim/host/broker_loop.h"
 #include "kernel-sim/host/child.h"
 #include "kernel-sim/host/process.h"
+#include "kernel-sim/host/service.h"
 #include "kernel-sim/host/slot.h"
 #include "tests/fuzz/input.h"
 #include "tests/host/guest.h"
@@ -219,7 +220,8 @@ inline Rig::Rig() : address_(absl::StrCat("parley-fuzz-", getpid())) {
 
   ProcessStart start;
   start.ticket = NewTicket(own);
-  start.broker = ConnectTo(address_);
+  start.broker_address = address_;
+  start.broker_listener = ListenerOf(launcher_->socket());
   start.program = &program_;
   start.farewell = &farewell_;
   process_ = std::make_unique<Process>(std::move(start));

@@ -47,6 +47,7 @@ struct Actor {
   PeerId peer = PeerId::kNone;
   ProcessId process = ProcessId::kNone;
   uint64_t ticket = 0;
+  Launch launch = {};
   Joined joined = {};
   Fds fds;  // of Joined
   SharedMapping page, grants;
@@ -54,10 +55,12 @@ struct Actor {
 
 class BrokerRig {
  public:
-  explicit BrokerRig(const BrokerLimits& limits = {}) : broker(outlet, 77, limits) {
+  explicit BrokerRig(const BrokerLimits& limits = {}, const BrokerLife& life = {},
+                     uint32_t adopts = 0)
+      : broker(outlet, 77, limits, {}, life) {
     launcher = NewPeer(0);
-    const Packet done =
-        Call(launcher, BecomeLauncher{kWireVersion}, JoinTail({"server", "client", "names"}));
+    const Packet done = Call(launcher, BecomeLauncher{kWireVersion, adopts},
+                             JoinTail({"server", "client", "names"}));
     REQUIRE(done.As<Done>());
   }
 
@@ -136,9 +139,9 @@ class BrokerRig {
     actor.process = Expect<Spawned>(launcher, SpawnAs(as),
                                     JoinTail({as.name_server ? "names" : "client", name}))
                         .process;
-    const auto launch = Notice<Launch>(launcher).first;
-    CHECK(launch.process == actor.process);
-    actor.ticket = launch.ticket;
+    actor.launch = Notice<Launch>(launcher).first;
+    CHECK(actor.launch.process == actor.process);
+    actor.ticket = actor.launch.ticket;
     actor.peer = NewPeer(as.uid);
     return actor;
   }

@@ -76,12 +76,12 @@ TEST_CASE("broker: nobody is welcomed before the name server, and all are connec
   rig.Join(names);
   CHECK(names.joined.has_names == 0);
   CHECK(names.joined.name_channel != ChannelId::kNone);
-  CHECK(names.fds.size() == 4);  // its pages, its channel's bell and knocker
+  CHECK(names.fds.size() == 5);  // its pages and ledger, its channel's bell and knocker
   rig.Accept(early, rig.TakeAnswer(early.peer, 900));
   CHECK(early.joined.has_names == 1);
   CHECK(early.joined.names.channel == names.joined.name_channel);
   CHECK(early.joined.names.server.process == names.process);
-  CHECK(early.fds.size() == 6);
+  CHECK(early.fds.size() == 7);
   const auto attached = rig.Notice<Attached>(names.peer).first;
   CHECK(attached.connection == early.joined.names.connection);
   CHECK(attached.client.process == early.process);

@@ -1,10 +1,12 @@
 // What the processes of a world hold of Linux: to compare before and after.
 //
-// Called by a process of the world: its parent is the launcher, whose first child is the broker.
+// Called by a process of the world: its parent is the launcher, and that one's child with an
+// io_uring is the broker.
 #ifndef PARLEY_TESTS_HOST_LEFTOVERS_H_
 #define PARLEY_TESTS_HOST_LEFTOVERS_H_
 
 #include <dirent.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -48,9 +50,30 @@ inline std::vector<pid_t> ChildrenOf(pid_t parent) {
   std::ifstream list(absl::StrCat("/proc/", parent, "/task/", parent, "/children"));
   return {std::istream_iterator<pid_t>(list), std::istream_iterator<pid_t>()};
 }
+inline bool HasRing(pid_t process) {
+  for (int fd = 3; fd < 16; ++fd) {
+    char file[64] = {};
+    const std::string path = absl::StrCat("/proc/", process, "/fd/", fd);
+    if (readlink(path.c_str(), file, sizeof(file) - 1) > 0 && absl::StrContains(file, "io_uring")) {
+      return true;
+    }
+  }
+  return false;
+}
+// 0: none has come up within 10 s.
 inline pid_t BrokerOfThisWorld() {
-  const std::vector<pid_t> children = ChildrenOf(getppid());
-  return children.empty() ? -1 : children.front();
+  for (int i = 0; i < 10'000; ++i) {
+    for (pid_t child : ChildrenOf(getppid())) {
+      if (HasRing(child)) return child;
+    }
+    usleep(1000);
+  }
+  return 0;
+}
+// False: there was none.
+inline bool KillTheBroker() {
+  const pid_t broker = BrokerOfThisWorld();
+  return broker > 0 && kill(broker, SIGKILL) == 0;
 }
 
 // Of the launcher, the broker, and every process of the world.

@@ -1,0 +1,215 @@
+// The broker has died: this process goes on, and joins the next one with what it holds.
+//
+//   (1) the agent sees the socket's end; calls that come now wait
+//   (2) it connects to where the broker listens, shows the ledger, and claims what this process
+//       knows of (Rejoin, Claims)
+//   (3) the next broker answers once all have come: what waited is said again
+// What the broker had been asked for and not answered is asked for again: the claims do not name
+// what nobody here has heard of, so the next broker forgets it first. Only a Spawn is not: a process
+// may run already.
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "kernel-sim/host/broker_memory.h"
+#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/service.h"
+#include "kernel-sim/host/wire_rejoin.h"
+
+namespace parley::host {
+namespace {
+
+// How long calls wait for another broker.
+constexpr int64_t kPatienceNs = 5'000'000'000;
+constexpr timeval kSendTimeout = {.tv_sec = 0, .tv_usec = 100'000};
+constexpr size_t kClaimsPerPacket = 2048;
+
+// Claims, as many to a packet as fit.
+class ClaimPackets {
+ public:
+  // Without its descriptors, which may have run out, it is as if it had not been made.
+  void Add(const Claim& claim, const UniqueFd* first = nullptr, const UniqueFd* second = nullptr) {
+    Fds fds;
+    for (const UniqueFd* fd : {first, second}) {
+      if (fd == nullptr) continue;
+      auto copy = Duplicate(*fd);
+      if (!copy.ok()) return;
+      fds.push_back(*std::move(copy));
+    }
+    if (claims_ == kClaimsPerPacket || packets_.back().fds.size() + fds.size() > kMaxPacketFds) {
+      packets_.push_back(Packet::Of(0, Claims{0}));
+      claims_ = 0;
+    }
+    Packet& packet = packets_.back();
+    packet.Append(&claim, sizeof(claim));
+    for (UniqueFd& fd : fds) packet.fds.push_back(std::move(fd));
+    ++claims_;
+  }
+  std::vector<Packet> Finish(uint32_t call) {
+    packets_.push_back(Packet::Of(call, Claims{1}));
+    return std::move(packets_);
+  }
+
+ private:
+  std::vector<Packet> packets_ = [] {
+    std::vector<Packet> first;
+    first.push_back(Packet::Of(0, Claims{0}));
+    return first;
+  }();
+  size_t claims_ = 0;
+};
+
+}  // namespace
+
+// -- (1)
+
+void Process::OnBrokerLost() {
+  if (away_since_ns_ == 0) away_since_ns_ = MonotonicNs();
+  Unwatch(broker_.get());
+  {
+    Locked locked(broker_lock_);
+    broker_is_ = BrokerIs::kAway;
+    broker_.Reset();
+    FailSpawns();
+  }
+  TryToRejoin();
+}
+
+// The broker_lock_ is held.
+void Process::FailSpawns() {
+  for (auto next = pending_.begin(); next != pending_.end();) {
+    auto call = next++;
+    if (!call->second->sent || call->second->packet->header()->kind != Kind::kSpawn) continue;
+    Settle(*call->second, MakeError(Error::kNoSuchChannel,
+                                    "the broker has died; the process may have been started"));
+    pending_.erase(call);
+  }
+}
+
+// -- (2)
+
+// Now and then, until there is a broker again, or nobody listens where it did.
+void Process::TryToRejoin() {
+  if (broker_.valid()) return;  // it is asked
+  if (MonotonicNs() - away_since_ns_ > kPatienceNs) FailAllCalls();
+  // What a thread has been answered, and does not hold yet, could not be claimed.
+  if (answers_in_use_.load() != 0) return;
+  UniqueFd broker = ConnectToSame(start_.broker_address, start_.broker_listener);
+  if (!broker.valid()) {
+    if (errno == ECONNREFUSED || errno == ENOENT) GiveUpBroker();
+    return;
+  }
+  setsockopt(broker.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof(kSendTimeout));
+  std::vector<Packet> packets;
+  uint32_t call = 0;
+  {
+    Locked locked(broker_lock_);
+    call = NextCall();
+  }
+  {
+    Locked locked(lock_);
+    packets = MakeClaims(call);
+  }
+  for (const Packet& packet : packets) {
+    if (!SendPacket(broker, packet).ok()) return;  // the next time
+  }
+  const timeval no_timeout = {};
+  setsockopt(broker.get(), SOL_SOCKET, SO_SNDTIMEO, &no_timeout, sizeof(no_timeout));
+  rejoin_call_ = call;
+  Locked locked(broker_lock_);
+  broker_ = std::move(broker);
+  Watch(broker_.get(), AgentKey(AgentSource::kBroker));
+}
+
+// The lock is held.
+std::vector<Packet> Process::MakeClaims(uint32_t call) const {
+  ClaimPackets claims;
+  for (const auto& [id, channel] : channels_) {
+    if (channel->destroyed) continue;
+    claims.Add({Raw(id), ClaimOf::kChannel, {0}});
+    for (const auto& bell : channel->bells) {
+      claims.Add({bell->number, ClaimOf::kBell, {0}}, &bell->descriptor, &bell->knocker);
+    }
+  }
+  for (const auto& [number, connection] : connections_) {
+    if (connection->dead) continue;
+    for (const auto& link : connection->links) {
+      claims.Add({number, ClaimOf::kLink, {link->first_bit}});
+    }
+  }
+  for (const auto& [number, links] : served_connections_) {
+    for (const ServedLink* link : links) {
+      claims.Add({number, ClaimOf::kServedLink, {link->first_bit}});
+    }
+    for (const auto& [lend, lent] : links.front()->lends->lent) {
+      claims.Add({number, ClaimOf::kServedLend, {lend}});
+    }
+  }
+  for (const auto& link : served_) {
+    if (link->event == 0 || link->detached) continue;
+    claims.Add({link->event, ClaimOf::kServedEvent, {link->first_bit}}, &link->descriptor);
+  }
+  for (const auto& held : held_regions_) {
+    if (!IsLive(*held)) continue;
+    if (!held->owner) {
+      claims.Add({Raw(held->capability), ClaimOf::kGrant, {0}});
+    } else {
+      const bool renewed = held->renewed.valid();
+      claims.Add({Raw(held->capability), ClaimOf::kRegion, {renewed ? 1u : 0u}}, &held->memory,
+                 renewed ? &held->renewed : nullptr);
+    }
+  }
+  std::vector<Packet> packets = claims.Finish(call);
+  auto rejoin = Zeroed<Rejoin>();
+  rejoin.version = kWireVersion;
+  rejoin.process = birth_.process;
+  Packet first = Packet::Of(call, rejoin);
+  for (const UniqueFd* own : {&page_descriptor_, &grants_descriptor_, &ledger_descriptor_}) {
+    if (auto copy = Duplicate(*own); copy.ok()) first.fds.push_back(*std::move(copy));
+  }
+  packets.insert(packets.begin(), std::move(first));
+  return packets;
+}
+
+// -- (3)
+
+void Process::OnRejoined(const Packet& answer) {
+  rejoin_call_ = 0;
+  if (answer.As<Failed>()) return OnRefused();
+  away_since_ns_ = 0;
+  Locked locked(broker_lock_);
+  broker_is_ = BrokerIs::kThere;
+  calls_fail_ = false;
+  for (Packet& packet : std::exchange(untold_, {})) SendPacket(broker_, packet).IgnoreError();
+  for (auto& [number, call] : pending_) {
+    call->sent = true;
+    SendPacket(broker_, *call->packet).IgnoreError();
+  }
+}
+
+// It came too late: for all others it has ended, so it has no connection left.
+void Process::OnRefused() {
+  GiveUpBroker();
+  Locked locked(lock_);
+  std::vector<OutConnection*> connections;
+  for (auto& [number, connection] : connections_) connections.push_back(connection.get());
+  for (OutConnection* connection : connections) KillConnection(*connection, false);
+  std::vector<uint32_t> served;
+  for (auto& [number, links] : served_connections_) served.push_back(number);
+  for (uint32_t number : served) DetachConnection(number);
+  ApplyChanges();
+}
+
+// What is connected goes on without one.
+void Process::GiveUpBroker() {
+  if (broker_.valid()) Unwatch(broker_.get());
+  away_since_ns_ = 0;
+  {
+    Locked locked(broker_lock_);
+    broker_is_ = BrokerIs::kGone;
+    broker_.Reset();
+    untold_.clear();
+  }
+  FailAllCalls();
+}
+
+}  // namespace parley::host
