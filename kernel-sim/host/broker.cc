@@ -8,12 +8,12 @@
 namespace parley::host {
 namespace {
 
-// No reign gives away what another may have: each has numbers of its own, until one has used up
-// 2^24 of them.
-uint64_t FirstOfReign(const BrokerLife& life) { return uint64_t{life.reign & 0xff} << 24; }
-uint32_t FirstNumber(const BrokerLimits& limits, const BrokerLife& life) {
-  return limits.last_number + static_cast<uint32_t>(FirstOfReign(life));
+// So that none comes again soon after it was another's: those of 32 bits 2^18 further with each
+// reign, and never what is in use; those of 64 bits never.
+Numbers NumbersOf(const BrokerLimits& limits, const BrokerLife& life) {
+  return Numbers(limits.last_number + (life.reign << 18), /*again=*/life.reign > 0);
 }
+uint64_t LastValueOf(const BrokerLife& life) { return uint64_t{life.reign} << 40; }
 
 constexpr size_t kMaxFailureBytes = 1024;  // of a text, cut beyond: it may quote what the peer said
 
@@ -32,15 +32,15 @@ Broker::Broker(BrokerOutlet& outlet, int64_t start_ns, const BrokerLimits& limit
       argument_bytes_(limits.argument_bytes_per_user, "bytes of arguments"),
       record_quota_(limits.records_per_user, "channels, connections, events and grants"),
       descriptors_(limits.descriptors_per_user, "descriptors"),
-      capabilities_(FirstOfReign(life) << 24),
+      capabilities_(LastValueOf(life)),
       restoring_(life.reign > 0),
-      process_numbers_(FirstNumber(limits, life)),
-      channel_numbers_(FirstNumber(limits, life)),
-      bell_numbers_(FirstNumber(limits, life)),
-      connection_numbers_(FirstNumber(limits, life)),
-      region_numbers_(FirstNumber(limits, life)),
-      lend_numbers_(FirstNumber(limits, life)),
-      last_value_(FirstOfReign(life) << 24) {}
+      process_numbers_(NumbersOf(limits, life)),
+      channel_numbers_(NumbersOf(limits, life)),
+      bell_numbers_(NumbersOf(limits, life)),
+      connection_numbers_(NumbersOf(limits, life)),
+      region_numbers_(NumbersOf(limits, life)),
+      lend_numbers_(NumbersOf(limits, life)),
+      last_value_(LastValueOf(life)) {}
 
 // What is written down is for the next one.
 Broker::~Broker() {
@@ -175,6 +175,8 @@ bool Broker::DispatchLauncher(PeerRecord& launcher, const Packet& packet) {
       return OnExited(launcher, packet);
     case Kind::kAdopt:
       return OnAdopt(launcher, packet);
+    case Kind::kLaunched:
+      return OnLaunched(launcher, packet);
     default:
       return false;
   }

@@ -23,9 +23,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "kernel-sim/core/capability.h"
 #include "kernel-sim/host/broker_numbers.h"
@@ -161,6 +163,7 @@ class Broker {
                                              const Launch* before = nullptr);
   absl::Status CheckSpawn(const PeerRecord& maker, const Spawn& spawn,
                           const std::vector<std::string>& strings) const;
+  bool OnLaunched(const PeerRecord& launcher, const Packet& packet);
   bool OnKill(const PeerRecord& by, const Packet& packet);
   absl::Status KillProcess(const PeerRecord& by, ProcessId target);
   bool OnExited(const PeerRecord& launcher, const Packet& packet);
@@ -211,7 +214,6 @@ class Broker {
   void EndCapabilities(const std::vector<CapabilityId>& killed);
   absl::StatusOr<uint32_t> TakeWord(ProcessRecord& process, uint64_t value);
   static void ClearWord(ProcessRecord& process, uint32_t word);
-  bool IsBell(uint32_t number) const;
   Token DrawToken();
 
   // broker_regions.cc
@@ -310,6 +312,7 @@ class Broker {
   absl::flat_hash_map<PeerId, std::unique_ptr<PeerRecord>> peers_;
   absl::flat_hash_map<ProcessId, std::unique_ptr<ProcessRecord>> processes_;
   absl::flat_hash_map<uint64_t, ProcessId> tickets_;
+  absl::flat_hash_set<uint32_t> bells_in_use_;  // numbers; before those who have them
   absl::flat_hash_map<ChannelId, std::unique_ptr<ChannelRecord>> channels_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<ConnectionRecord>> connections_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<EventRecord>> events_;
@@ -320,6 +323,8 @@ class Broker {
   ProgramSet* owner_set_ = nullptr;  // while the owner is there
   bool owner_gone_ = false;
   bool restoring_;
+  // Of the last broker's spawns, as long as their makers may ask again.
+  absl::flat_hash_map<std::tuple<const ProgramSet*, ProcessId, uint32_t>, ProcessId> adopted_calls_;
   EarlyPackets early_joins_, early_exits_;  // while restoring: for processes to be adopted
   absl::flat_hash_map<ProcessId, PeerRecord*> rejoined_;  // while restoring
 

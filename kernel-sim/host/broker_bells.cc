@@ -15,21 +15,15 @@ absl::StatusOr<std::unique_ptr<BellRecord>> Broker::MakeBell(const ProcessRecord
   auto knocker = MakeKnocker();
   if (!knocker.ok()) return knocker.status();
   auto bell = std::make_unique<BellRecord>();
-  bell->number = bell_numbers_.Next([&](uint32_t number) { return IsBell(number); });
+  bell->number =
+      bell_numbers_.Next([&](uint32_t number) { return bells_in_use_.contains(number); });
+  bells_in_use_.insert(bell->number);
+  bell->in_use = &bells_in_use_;
   bell->descriptors = *std::move(descriptors);
   bell->uid = uid;
   bell->memory = *std::move(memory);
   bell->knocker = *std::move(knocker);
   return bell;
-}
-
-bool Broker::IsBell(uint32_t number) const {
-  for (const auto& [id, channel] : channels_) {
-    for (const auto& bell : channel->bells) {
-      if (bell->number == number) return true;
-    }
-  }
-  return false;
 }
 
 // Where the next link of this user rings. `fresh` is then the bell, if the channel has to get a new

@@ -61,8 +61,7 @@ absl::StatusOr<Packet> Process::Ask(Packet packet) {
     SetCall(packet, number);
     pending_[number] = &call;
     // Where that fails the agent finds out, and sends it to the next broker.
-    call.sent = !waits;
-    if (call.sent) SendPacket(broker_, packet).IgnoreError();
+    if (!waits) SendPacket(broker_, packet).IgnoreError();
   }
   // Not given up at a deadline or a cancel: the broker answers at once, and what it has done would
   // be lost.

@@ -49,9 +49,9 @@ void Broker::Enter(ChannelRecord& channel, CapabilityId root, bool is_names) {
 }
 
 void Broker::Enter(const ChannelRecord& channel, BellRecord& bell) {
-  bell.entry = LedgerEntry(channel.owner->ledger,
-                           BellEntry{bell.number, channel.id, bell.uid,
-                                     IdentityOf(bell.memory).inode, IdentityOf(bell.knocker).inode});
+  bell.entry = LedgerEntry(channel.owner->ledger, BellEntry{bell.number, channel.id, bell.uid,
+                                                            IdentityOf(bell.memory).inode,
+                                                            IdentityOf(bell.knocker).inode});
 }
 
 void Broker::Enter(ConnectionRecord& connection, const BellPlace& place) {

@@ -143,7 +143,6 @@ class Loop final : public BrokerOutlet {
 
   UniqueFd listener_, signals_;
   const BrokerUse use_;
-  signalfd_siginfo signal_ = {};
   __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
   __kernel_timespec send_pause_ = {0, kSendPauseNs}, tick_ = {0, kTickNs};
   io_uring ring_ = {};
@@ -165,7 +164,7 @@ bool Loop::SetUp() {
   sigaddset(&ends, SIGTERM);
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC));
+  signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
   // Where that is not permitted the broker runs as others do.
   const sched_param priority = {kBrokerPriority};
   sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
@@ -230,11 +229,13 @@ int Loop::Run() {
   return 0;
 }
 
-// A private broker also ends when whoever it was made for has gone without becoming a launcher.
+// A private broker also ends when whoever it was made for has gone without becoming a launcher. To
+// one after a restart others come first, some of whom have gone by then: its launcher's end ends
+// it.
 bool Loop::IsOver() const {
   if (stopped_ || broker_.owner_gone()) return true;
   if (!use_.private_to_launcher) return false;
-  const bool nobody_came_to_stay = somebody_came_ && sockets_.empty();
+  const bool nobody_came_to_stay = use_.reign == 0 && somebody_came_ && sockets_.empty();
   return broker_.launchers() == 0 && (had_launcher_ || nobody_came_to_stay);
 }
 
@@ -306,8 +307,12 @@ void Loop::OnAccept(int result) {
   StartAccept();
 }
 
+// One that has gone while it waited to be accepted is not heard: a launcher that had come to the
+// last broker has come again since.
 void Loop::Welcome(UniqueFd fd) {
   somebody_came_ = true;
+  pollfd far = {fd.get(), POLLRDHUP, 0};
+  if (poll(&far, 1, 0) != 0) return;
   std::optional<PeerIdentity> peer = IdentifyPeer(fd);
   if (!peer) return;
   UniqueFd of_broker(fcntl(peer->pidfd.get(), F_DUPFD_CLOEXEC, 0));
@@ -326,16 +331,19 @@ void Loop::Welcome(UniqueFd fd) {
   StartReceive(*socket);
 }
 
+// Not a read: Linux would give that a thread, at an ordinary priority, without whose end a broker
+// that is killed has not ended.
 void Loop::StartSignal() {
-  Start(Tag(Operation::kSignal), [&](io_uring_sqe* entry) {
-    io_uring_prep_read(entry, signals_.get(), &signal_, sizeof(signal_), 0);
-  });
+  Start(Tag(Operation::kSignal),
+        [&](io_uring_sqe* entry) { io_uring_prep_poll_add(entry, signals_.get(), POLLIN); });
 }
 
 void Loop::OnSignal() {
   const bool is_ours = !use_.private_to_launcher && use_.owner_pid == 0;
-  if (signal_.ssi_signo == SIGTERM || (signal_.ssi_signo == SIGINT && is_ours)) stopped_ = true;
-  signal_ = {};
+  signalfd_siginfo signal;
+  while (read(signals_.get(), &signal, sizeof(signal)) > 0) {
+    if (signal.ssi_signo == SIGTERM || (signal.ssi_signo == SIGINT && is_ours)) stopped_ = true;
+  }
   StartSignal();
 }
 

@@ -9,8 +9,8 @@ namespace parley::host {
 
 class Numbers {
  public:
-  // `last`: the last one that counts as used.
-  explicit Numbers(uint32_t last = 0) : last_(last) {}
+  // `last`: the last one that counts as used; `again`: those that follow may have been, too.
+  explicit Numbers(uint32_t last = 0, bool again = false) : last_(last), again_(again) {}
 
   // REQUIRES: in_use(number) is false for some number but 0: what is numbered has a quota.
   template <typename InUse>
@@ -28,7 +28,7 @@ class Numbers {
 
  private:
   uint32_t last_;
-  bool again_ = false;
+  bool again_;
 };
 
 }  // namespace parley::host

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "kernel-sim/host/broker_quota.h"
 #include "kernel-sim/host/fd.h"
 #include "kernel-sim/host/layout.h"
@@ -74,6 +75,7 @@ struct ProcessRecord {
   uint32_t uid = 0, gid = 0;
   uint64_t region_quota_bytes = 0;
   uint64_t ticket = 0;       // kLaunched
+  uint32_t spawn_call = 0;   // kLaunched: its maker's, to be answered once it is forked
   uint32_t adopted_pid = 0;  // kLaunched: of before the restart, and may rejoin
   bool is_name_server = false;
   bool killed = false;               // kLaunched: its join will be refused
@@ -103,9 +105,13 @@ struct ProcessRecord {
 // The bell of one channel for the clients of one user; several when one is full.
 struct BellRecord {
   static constexpr size_t kPlaces = kBellBits / kBitsPerLink;
+  ~BellRecord() {
+    if (in_use != nullptr) in_use->erase(number);
+  }
   UserQuota::Share descriptors;  // the channel's owner's
   LedgerEntry entry;
   uint32_t number = 0;
+  absl::flat_hash_set<uint32_t>* in_use = nullptr;  // where its number stands
   uint32_t uid = 0;
   UniqueFd memory, knocker;
   std::bitset<kPlaces> taken;

@@ -1,8 +1,9 @@
 // Processes: how they are launched, join, and end; and their launchers.
 //
 // The life of one, numbered as the comments have it:
-//   (1) its maker asks for it (Spawn): it has an id, may be granted things, and its ticket goes to
-//       the launcher of its set (Launch)
+//   (1) its maker asks for it (Spawn): it has an id, and its ticket goes to the launcher of its set
+//       (Launch); once that has forked it (Launched) the maker is answered, so that none is
+//       promised that a dying broker could forget
 //   (2) it joins with the ticket; it may have to wait until its set's name server has
 //   (3) it is welcomed: pages, name service
 //   (4) its socket hangs up, or its pidfd says that it has died: all it holds ends at once
@@ -123,20 +124,45 @@ bool Broker::OnSpawn(const PeerRecord& maker, const Packet& packet) {
   if (!spawn) return false;
   const std::vector<std::string> strings = SplitTail(packet.Tail<Spawn>());
   const uint32_t call = packet.header()->call;
+  const ProgramSet* set = maker.set != nullptr ? maker.set.get() : maker.process->set;
+  const ProcessId by = maker.process != nullptr ? maker.process->id : ProcessId::kNone;
+  auto before = adopted_calls_.find({set, by, call});
+  if (before != adopted_calls_.end()) {
+    Conclude(maker, call, Packet::Of(0, Spawned{before->second}));
+    adopted_calls_.erase(before);
+    return true;
+  }
   auto made = MakeProcess(maker, *spawn, strings);
   if (!made.ok()) {
     Conclude(maker, call, made.status());
     return true;
   }
-  const ProcessRecord& process = **made;
-  Conclude(maker, call, Packet::Of(0, Spawned{process.id}));
-  Launch launch = {process.ticket, process.id, process.maker, *spawn};
+  ProcessRecord& process = **made;
+  Launch launch = {process.ticket, process.id, process.maker, call, *spawn};
   launch.spawn.has_uid = launch.spawn.has_gid = 1;
   launch.spawn.uid = process.uid;
   launch.spawn.gid = process.gid;
   launch.spawn.region_quota_bytes = process.region_quota_bytes;
   outlet_.Send(process.set->launcher,
                Packet::Of(0, launch, JoinTail({strings[0], process.name}) + process.arguments));
+  if (maker.process != nullptr) {
+    process.spawn_call = call;
+  } else {
+    Conclude(maker, call, Packet::Of(0, Spawned{process.id}));
+  }
+  return true;
+}
+
+bool Broker::OnLaunched(const PeerRecord& launcher, const Packet& packet) {
+  const std::optional<Launched> launched = packet.As<Launched>();
+  if (!launched) return false;
+  auto found = processes_.find(launched->process);
+  if (found == processes_.end() || found->second->set != launcher.set.get()) return true;
+  const uint32_t call = std::exchange(found->second->spawn_call, 0);
+  const ProcessRecord* maker = FindProcess(found->second->maker);
+  if (call != 0 && maker != nullptr && maker->peer != nullptr) {
+    Conclude(*maker->peer, call, Packet::Of(0, Spawned{launched->process}));
+  }
   return true;
 }
 
@@ -395,7 +421,8 @@ absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
   } else if (process.pidfd.valid()) {
     outlet_.Kill(process.last_peer, process.pidfd);
   } else {
-    process.killed = true;  // (2) will find out
+    process.killed = true;  // (2) will find out, if the launcher has not ended it by then
+    outlet_.Send(process.set->launcher, Packet::Of(0, Kill{target}));
   }
   return absl::OkStatus();
 }

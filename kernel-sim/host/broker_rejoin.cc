@@ -6,8 +6,8 @@
 //       been welcomed joins as ever, and waits
 //   (3) once all have come, or kPatienceNs have passed, what ledgers and claims agree on is there
 //       again (broker_restore.cc), and everybody is answered
-// Until (3) nobody else is welcomed. What a process claims gives it nothing: it only takes away what
-// its ledger says and it does not know, since the last broker's word of it was lost.
+// Until (3) nobody else is welcomed. What a process claims gives it nothing: it only takes away
+// what its ledger says and it does not know, since the last broker's word of it was lost.
 #include "kernel-sim/host/broker_rejoin.h"
 
 #include <algorithm>
@@ -70,6 +70,7 @@ absl::Status Broker::AdoptProcess(PeerRecord& launcher, const Adopt& adopt,
   if (!made.ok()) return made.status();
   (*made)->maker = launch.maker;
   (*made)->adopted_pid = adopt.pid;
+  adopted_calls_[{launcher.set.get(), launch.maker, launch.call}] = launch.process;
   if (adopt.pid == 0) EndProcess(**made);
   return absl::OkStatus();
 }

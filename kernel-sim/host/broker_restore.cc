@@ -110,7 +110,6 @@ class Broker::Restoration {
   Broker& broker_;
   std::vector<Returned> returned_;
   absl::flat_hash_map<ProcessId, size_t> by_process_;
-  absl::flat_hash_set<uint32_t> bells_;
   absl::flat_hash_set<Token> tokens_;
 };
 
@@ -179,7 +178,8 @@ void Broker::Restoration::Channel(Returned& owner, const ChannelEntry& was, Ledg
 void Broker::Restoration::Bell(Returned& owner, const BellEntry& was, LedgerEntry& entry) {
   ChannelRecord* channel = broker_.FindOwnChannel(*owner.process, was.channel);
   auto claim = owner.claims->bells.find(was.number);
-  if (channel == nullptr || claim == owner.claims->bells.end() || bells_.contains(was.number)) {
+  if (channel == nullptr || claim == owner.claims->bells.end() ||
+      broker_.bells_in_use_.contains(was.number)) {
     return;
   }
   auto& [memory, knocker] = claim->second;
@@ -197,7 +197,8 @@ void Broker::Restoration::Bell(Returned& owner, const BellEntry& was, LedgerEntr
   bell->memory = std::move(memory);
   bell->knocker = std::move(knocker);
   channel->bells.push_back(std::move(bell));
-  bells_.insert(was.number);
+  broker_.bells_in_use_.insert(was.number);
+  channel->bells.back()->in_use = &broker_.bells_in_use_;
 }
 
 // Its owner had not heard of it yet, or has shown what is not its bell.
@@ -264,8 +265,7 @@ void Broker::Restoration::Event(Returned& owner, const EventEntry& was, LedgerEn
   if (was.opened != 0) {
     auto claim = owner.claims->served_events.find({was.number, was.place * kBitsPerLink});
     if (opener == nullptr || claim == owner.claims->served_events.end() ||
-        !Is(claim->second, owner, was.link) ||
-        !CanHaveWord(*opener, was.grant_word, was.number)) {
+        !Is(claim->second, owner, was.link) || !CanHaveWord(*opener, was.grant_word, was.number)) {
       return;
     }
     place = FreePlace(*channel, was.bell, was.place, target->uid);
@@ -323,8 +323,7 @@ void Broker::Restoration::Capabilities() {
   for (uint64_t number : nobodys) broker_.ForgetEvent(number);
 }
 
-void Broker::Restoration::Grant(Returned& granter, const CapabilityEntry& was,
-                                LedgerEntry& entry) {
+void Broker::Restoration::Grant(Returned& granter, const CapabilityEntry& was, LedgerEntry& entry) {
   const ProcessRecord& process = *granter.process;
   const Capability* parent = broker_.capabilities_.Find(was.parent);
   if (parent == nullptr || !IsNewCapability(was.id) || was.token == Token{} ||
@@ -481,8 +480,7 @@ void Broker::Restoration::TellWhatEnded(const Returned& returned) {
   }
   const auto serves = [&](uint64_t number) {
     auto found = broker_.connections_.find(static_cast<uint32_t>(number));
-    const bool is_its = found != broker_.connections_.end() &&
-                        found->second->channel != nullptr &&
+    const bool is_its = found != broker_.connections_.end() && found->second->channel != nullptr &&
                         found->second->channel->owner == &process;
     return is_its ? found->second.get() : nullptr;
   };
@@ -495,9 +493,8 @@ void Broker::Restoration::TellWhatEnded(const Returned& returned) {
   for (const auto& [number, lend] : claims.served_lends) {
     const ConnectionRecord* connection = serves(number);
     if (connection == nullptr) continue;
-    const bool stands =
-        std::any_of(connection->lent.begin(), connection->lent.end(),
-                    [&](const auto& lent) { return lent.second.number == lend; });
+    const bool stands = std::any_of(connection->lent.begin(), connection->lent.end(),
+                                    [&](const auto& lent) { return lent.second.number == lend; });
     if (!stands) broker_.Notify(process, Unlent{static_cast<uint32_t>(number), lend});
   }
   const auto tell_if_ended = [&](uint64_t id) {

@@ -13,11 +13,16 @@ absl::StatusOr<ChildHandle> Process::ProcessSpawn(std::string_view program,
   within.ceiling = std::min(options.ceiling, ceiling_);
   auto spawn = MakeSpawn(program, within);
   if (!spawn.ok()) return spawn.status();
+  {
+    Locked locked(lock_);
+    ++spawning_;
+  }
   auto answer = Ask(*std::move(spawn));
+  Locked locked(lock_);
+  --spawning_;
   if (!answer.ok()) return answer.status();
   const auto spawned = answer->As<Spawned>();
   PARLEY_CHECK(spawned.has_value());
-  Locked locked(lock_);
   // It may have ended before this line: then its record is there already.
   auto& record = children_[spawned->process];
   if (record == nullptr) record = std::make_unique<ChildRecord>();
@@ -77,10 +82,11 @@ void Process::ProcessClose(ChildHandle handle) noexcept {
   if (child->ended) children_.erase(child->id);
 }
 
-// The maker is told once, after the child's exit.
+// The maker is told after the child's exit, and after a restart of the broker perhaps once more.
 void Process::OnChildEnded(const Packet& packet) {
   const auto ended = packet.As<ChildEnded>();
   if (!ended) return;
+  if (spawning_ == 0 && !children_.contains(ended->process)) return;
   auto& record = children_[ended->process];
   if (record == nullptr) record = std::make_unique<ChildRecord>();
   ChildRecord& child = *record;

@@ -93,7 +93,7 @@ RunReport Launcher::Run() {
 bool Launcher::IsOver() const {
   if (failed_ || stopped_ || report_.timed_out) return true;
   if (!options_.serve_at.empty()) return false;
-  return next_initial_ == initial_.size() && foreground_ == 0 && unconfirmed_.empty();
+  return next_initial_ == initial_.size() && foreground_ == 0 && unconfirmed_ == 0;
 }
 
 int64_t Launcher::AfterStart(int64_t ns) const {
@@ -128,16 +128,6 @@ bool Launcher::SpawnNext() {
     Fail(absl::StrCat("process ", name, ": ", answer.status().message()));
     return false;
   }
-  const auto spawned = answer->As<Spawned>();
-  if (!spawned) return false;
-  Child& child = children_[spawned->process];
-  child.initial = &initial;
-  child.report.id = spawned->process;
-  child.report.name = name;
-  child.report.service = initial.service || initial.name_server;
-  child.report.response_limit_ns = initial.response_limit_ns;
-  child.report.running = true;
-  if (!child.report.service) ++foreground_;
   TakeNotices();
   return true;
 }
@@ -176,19 +166,24 @@ void Launcher::OnLaunch(const Launch& launch, std::string_view tail) {
   const Program* program = strings.size() >= 2 ? FindProgram(strings[0]) : nullptr;
   if (program == nullptr) return Fail("the broker asks for a program that nobody has");
   Child& child = children_[launch.process];
-  if (child.initial == nullptr) {
+  child.report.id = launch.process;
+  child.report.name = strings[1];
+  child.report.running = true;
+  if (launch.maker == ProcessId::kNone) {  // the one that was asked for last
+    child.initial = &initial_[next_initial_ - 1];
+    child.report.service = child.initial->service || child.initial->name_server;
+    child.report.response_limit_ns = child.initial->response_limit_ns;
+  } else {
     auto maker = children_.find(launch.maker);
-    child.report.id = launch.process;
-    child.report.name = strings[1];
     child.report.service = maker != children_.end() && maker->second.report.service;
-    child.report.running = true;
-    if (!child.report.service) ++foreground_;
   }
+  if (!child.report.service) ++foreground_;
   child.launch = launch;
   child.launch_tail = std::string(tail);
   if (!Fork(child, launch, *program)) {
     Fail(absl::StrCat("process ", child.report.name, " cannot be started: ", strerror(errno)));
   }
+  Tell(Packet::Of(0, Launched{launch.process})).IgnoreError();  // the next one learns it anyway
 }
 
 bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) {
@@ -247,10 +242,11 @@ bool Launcher::Reap(Child& child, int options) {
   // What everybody has come for.
   if (!options_.serve_at.empty()) Fail(absl::StrCat(report.name, " has ended"));
   const Exited exited = {report.id, static_cast<uint32_t>(report.exit.kind), report.exit.code};
-  child.exit_call = ++last_call_;
-  const Packet& packet = unconfirmed_[child.exit_call] =
-      Packet::Of(child.exit_call, exited, report.exit.reason);
-  if (!SendPacket(broker_, packet).ok()) OnBrokerGone();
+  ForgetOldExits();
+  Exit& exit = exits_[++last_call_];
+  exit.packet = Packet::Of(last_call_, exited, report.exit.reason);
+  ++unconfirmed_;
+  if (!Tell(exit.packet).ok()) OnBrokerGone();
   return true;
 }
 

@@ -39,7 +39,6 @@ class Launcher final : public Machine {
     SharedMapping farewell;
     std::optional<Launch> launch;  // the broker's word, for the next one
     std::string launch_tail;
-    uint32_t exit_call = 0;  // by which its end was reported; 0: it was not, or it is confirmed
   };
 
   // launcher_broker.cc
@@ -49,17 +48,18 @@ class Launcher final : public Machine {
   absl::Status StartBroker();
   void StopBroker();
   absl::Status Introduce();
-  void Tell(const Packet& packet);
+  absl::Status Tell(const Packet& packet);
+  void ForgetOldExits();
   absl::StatusOr<Packet> Ask(const Packet& packet);
-  absl::StatusOr<Packet> AskOnce(const Packet& packet);
+  absl::StatusOr<Packet> AskOnce(uint32_t number, const Packet& packet);
   absl::StatusOr<Packet> Hear(int64_t wait_ns);
   bool OnBroker();
   void TakeNotices();
   void OnPacket(const Packet& packet);
   void OnBrokerGone();
-  bool Revive();
-  bool ReplaceBroker();
-  bool MeetServiceAgain();
+  absl::Status Revive();
+  absl::Status ReplaceBroker();
+  absl::Status MeetServiceAgain();
 
   // launcher.cc
   void HoldLatency();
@@ -97,8 +97,15 @@ class Launcher final : public Machine {
   std::deque<Packet> notices_;  // that came while an answer was waited for
   std::map<ProcessId, Child> children_;
   size_t next_initial_ = 0;
-  size_t foreground_ = 0;                   // processes that run and are no services
-  std::map<uint32_t, Packet> unconfirmed_;  // exits, by their calls
+  size_t foreground_ = 0;  // processes that run and are no services
+  // Exits, by their calls. One that is confirmed stays for a while: its maker may not have been
+  // told when the broker dies.
+  struct Exit {
+    Packet packet;
+    int64_t confirmed_ns = 0;  // 0: it is not
+  };
+  std::map<uint32_t, Exit> exits_;
+  size_t unconfirmed_ = 0;
   int64_t start_ns_ = 0;
   bool failed_ = false, stopped_ = false, ending_ = false;
   RunReport report_;

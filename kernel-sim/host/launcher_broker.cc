@@ -2,13 +2,16 @@
 // dies.
 //
 //   (1) the launcher listens, and forks a broker that serves the socket (or joins a service's)
-//   (2) it says who it is, which of its processes are there already, and whose end was not confirmed
-//   (3) its broker dies: what that has said is heard to the end, another one is forked, and (2) again
+//   (2) it says who it is, which of its processes are there already, and whose end was not
+//       confirmed, or was just now
+//   (3) its broker dies: what that has said is heard to the end, another one is forked, and (2)
+//   again
 // Who connects meanwhile waits in the socket's queue.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,6 +19,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/host/broker_loop.h"
@@ -29,9 +33,11 @@
 namespace parley::host {
 namespace {
 
-constexpr int64_t kBrokerEndsNs = 2'000'000'000;   // how long it may take once its launcher is gone
+constexpr int64_t kBrokerEndsNs = 2'000'000'000;  // how long it may take once its launcher is gone
 constexpr int64_t kServiceReturnsNs = 2'000'000'000;
-constexpr int kMostBrokers = 5;  // in a row that die before they have answered
+constexpr int64_t kBrokersDieNs = 10'000'000'000;  // one after the other, before they have answered
+constexpr int kRetryMs = 10;
+constexpr int64_t kMakersAreToldNs = 5'000'000'000;  // by a broker that has confirmed an exit
 
 absl::Status NoBroker() {
   return MakeError(Error::kQuotaExhausted, absl::StrCat("no broker: ", strerror(errno)));
@@ -62,9 +68,12 @@ bool Launcher::Start() {
   }
   const absl::Status introduced = Introduce();
   if (introduced.ok()) return true;
-  if (ErrorOf(introduced) == Error::kNoSuchChannel && Revive()) return true;
-  Fail(absl::StrCat("the broker refuses: ", introduced.message()));
-  return false;
+  if (ErrorOf(introduced) != Error::kNoSuchChannel) {
+    Fail(absl::StrCat("the broker refuses: ", introduced.message()));
+    return false;
+  }
+  OnBrokerGone();
+  return !failed_;
 }
 
 // Joins one, or starts one: at a service's path, or for this run alone.
@@ -111,6 +120,10 @@ absl::Status Launcher::StartBroker() {
   broker_pid_ = fork();
   if (broker_pid_ < 0) return NoBroker();
   if (broker_pid_ == 0) {
+    if (reign_ > 0) {  // the first one learns it from its socket
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != launcher) _exit(0);
+    }
     // Only what it listens on stays open.
     dup2(listener_.get(), 3);
     close_range(4, ~0u, 0);
@@ -146,43 +159,66 @@ void Launcher::StopBroker() {
 absl::Status Launcher::Introduce() {
   std::vector<std::string> names;
   for (const Program& program : programs_) names.push_back(program.name);
+  ForgetOldExits();
+  std::set<ProcessId> ended;
+  for (const auto& [call, exit] : exits_) ended.insert(exit.packet.As<Exited>()->process);
   std::vector<const Child*> adopted;
   for (const auto& [id, child] : children_) {
-    if (child.launch && (child.pid >= 0 || child.exit_call != 0)) adopted.push_back(&child);
+    if (child.launch && (child.pid >= 0 || ended.contains(id))) adopted.push_back(&child);
   }
   const auto count = static_cast<uint32_t>(adopted.size());
   const auto answer =
-      AskOnce(Packet::Of(0, BecomeLauncher{kWireVersion, count}, JoinTail(names)));
+      AskOnce(++last_call_, Packet::Of(0, BecomeLauncher{kWireVersion, count}, JoinTail(names)));
   if (!answer.ok()) return answer.status();
   for (const Child* child : adopted) {
     const auto pid = static_cast<uint32_t>(std::max(child->pid, 0));
-    Tell(Packet::Of(++last_call_, Adopt{*child->launch, pid, 0}, child->launch_tail));
+    const Packet packet =
+        Packet::Of(++last_call_, Adopt{*child->launch, pid, 0}, child->launch_tail);
+    if (absl::Status told = Tell(packet); !told.ok()) return told;
   }
-  for (const auto& [call, exited] : unconfirmed_) Tell(exited);
+  for (const auto& [call, exit] : exits_) {
+    if (absl::Status told = Tell(exit.packet); !told.ok()) return told;
+  }
   return absl::OkStatus();
 }
 
-// Should the broker die meanwhile, that is noticed where it is listened to.
-void Launcher::Tell(const Packet& packet) { SendPacket(broker_, packet).IgnoreError(); }
+void Launcher::ForgetOldExits() {
+  const int64_t old = MonotonicNs() - kMakersAreToldNs;
+  std::erase_if(exits_, [&](const auto& exit) {
+    return exit.second.confirmed_ns != 0 && exit.second.confirmed_ns < old;
+  });
+}
 
-// Waits for the answer, from another broker if this one dies: what a dead one has spawned without
-// saying so nobody has started.
-absl::StatusOr<Packet> Launcher::Ask(const Packet& packet) {
+// kNoSuchChannel: the broker has gone. One that has not accepted the connection leaves a socket
+// that takes what fits, and nothing more.
+absl::Status Launcher::Tell(const Packet& packet) {
   for (;;) {
-    auto answer = AskOnce(packet);
-    if (answer.ok() || ErrorOf(answer.status()) != Error::kNoSuchChannel || !Revive()) {
-      return answer;
-    }
+    absl::Status sent = SendPacket(broker_, packet, MSG_DONTWAIT);
+    if (ErrorOf(sent) != Error::kDeadline) return sent;
+    std::array<pollfd, 2> sources = {pollfd{broker_.get(), POLLOUT, 0},
+                                     pollfd{broker_pidfd_.get(), POLLIN, 0}};
+    poll(sources.data(), sources.size(), -1);
+    if (sources[1].revents != 0) return Refuse(Error::kNoSuchChannel);
+  }
+}
+
+// Waits for the answer, from another broker if this one dies: asked by the same number, that does
+// nothing twice.
+absl::StatusOr<Packet> Launcher::Ask(const Packet& packet) {
+  const uint32_t number = ++last_call_;
+  for (;;) {
+    auto answer = AskOnce(number, packet);
+    if (answer.ok() || ErrorOf(answer.status()) != Error::kNoSuchChannel) return answer;
+    if (absl::Status revived = Revive(); !revived.ok()) return revived;
   }
 }
 
 // Notices that come before the answer are kept. kNoSuchChannel: the broker has died.
-absl::StatusOr<Packet> Launcher::AskOnce(const Packet& packet) {
-  const uint32_t number = ++last_call_;
+absl::StatusOr<Packet> Launcher::AskOnce(uint32_t number, const Packet& packet) {
   Packet call;
   call.bytes = packet.bytes;
   SetCall(call, number);
-  if (absl::Status sent = SendPacket(broker_, call); !sent.ok()) return sent;
+  if (absl::Status told = Tell(call); !told.ok()) return told;
   for (;;) {
     auto answer = Hear(kNever);
     if (!answer.ok()) return answer;
@@ -223,62 +259,74 @@ void Launcher::TakeNotices() {
 
 void Launcher::OnPacket(const Packet& packet) {
   if (const auto launch = packet.As<Launch>()) return OnLaunch(*launch, packet.Tail<Launch>());
-  const auto header = packet.header();
-  auto confirmed = header ? unconfirmed_.find(header->call) : unconfirmed_.end();
-  if (confirmed == unconfirmed_.end()) return;
-  if (const auto exited = confirmed->second.As<Exited>()) {
-    children_.at(exited->process).exit_call = 0;
+  if (const auto kill = packet.As<Kill>()) {
+    auto child = children_.find(kill->process);
+    if (child != children_.end() && child->second.pid >= 0) ::kill(child->second.pid, SIGKILL);
+    return;
   }
-  unconfirmed_.erase(confirmed);
+  const auto header = packet.header();
+  auto confirmed = header ? exits_.find(header->call) : exits_.end();
+  if (confirmed == exits_.end() || confirmed->second.confirmed_ns != 0) return;
+  confirmed->second.confirmed_ns = MonotonicNs();
+  --unconfirmed_;
 }
 
 // -- (3) Its death
 
 // What ends the broker may have been meant for all of us.
 void Launcher::OnBrokerGone() {
-  if (!CheckInterrupt() && !failed_ && !Revive()) Fail("the broker has died");
+  if (CheckInterrupt() || failed_) return;
+  const absl::Status revived = Revive();
+  if (!revived.ok() && !IsOver()) Fail(std::string(revived.message()));
 }
 
-// False: there will be no other broker.
-bool Launcher::Revive() {
-  for (int brokers = 0; brokers < kMostBrokers; ++brokers) {
-    if (CheckInterrupt() || IsOver()) return false;
+// Failed: there will be no other broker.
+absl::Status Launcher::Revive() {
+  absl::Status introduced;
+  const int64_t until = MonotonicNs() + kBrokersDieNs;
+  do {
+    if (CheckInterrupt() || IsOver()) return Refuse(Error::kCancelled);
     for (auto last = Hear(kPollNow); last.ok(); last = Hear(kPollNow)) {
       notices_.push_back(*std::move(last));
     }
     broker_.Reset();  // which ends its watch
     TakeNotices();
-    if (!(options_.join.empty() ? ReplaceBroker() : MeetServiceAgain())) return false;
-    const absl::Status introduced = Introduce();
-    if (introduced.ok()) return true;
-    if (ErrorOf(introduced) != Error::kNoSuchChannel) return false;
-  }
-  return false;
+    absl::Status met = options_.join.empty() ? ReplaceBroker() : MeetServiceAgain();
+    if (!met.ok()) return met;
+    introduced = Introduce();
+    if (introduced.ok()) return introduced;
+    poll(nullptr, 0, kRetryMs);
+  } while (ErrorOf(introduced) == Error::kNoSuchChannel && MonotonicNs() < until);
+  return MakeError(ErrorOf(introduced),
+                   absl::StrCat("the broker has died, and so have others: ", introduced.message()));
 }
 
 // One that could not go on has said so, and another could not either.
-bool Launcher::ReplaceBroker() {
+absl::Status Launcher::ReplaceBroker() {
   if (!HasEnded(broker_pidfd_, kBrokerEndsNs)) kill(broker_pid_, SIGKILL);
   int status = 0;
   waitpid(broker_pid_, &status, 0);
   broker_pid_ = -1;
   broker_pidfd_.Reset();
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) return false;
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+    return MakeError(Error::kNoSuchChannel, "the broker has ended: the line above says why");
+  }
   ++reign_;
-  return StartBroker().ok();
+  return StartBroker();
 }
 
-bool Launcher::MeetServiceAgain() {
+absl::Status Launcher::MeetServiceAgain() {
   const int64_t until = MonotonicNs() + kServiceReturnsNs;
   do {
     UniqueFd broker = ConnectToSame(address_, listener_is_);
     if (broker.valid()) {
       WatchBroker(std::move(broker));
-      return true;
+      return absl::OkStatus();
     }
-    poll(nullptr, 0, 10);
+    poll(nullptr, 0, kRetryMs);
   } while (MonotonicNs() < until && !CheckInterrupt());
-  return false;
+  return MakeError(Error::kNoSuchChannel,
+                   absl::StrCat("the broker at ", address_, " has died, and has not returned"));
 }
 
 }  // namespace parley::host

@@ -60,8 +60,7 @@ absl::StatusOr<std::shared_ptr<Ledger>> Ledger::Make(const UniqueFd& memory, Led
 // The memory is mapped for reading first: whatever was shown is not opened for writing until it has
 // proved to be the broker's own.
 absl::StatusOr<std::shared_ptr<Ledger>> Ledger::Open(const UniqueFd& memory, const UniqueFd& page,
-                                                     const UniqueFd& grants,
-                                                     const LedgerKey& key) {
+                                                     const UniqueFd& grants, const LedgerKey& key) {
   if (!IsSharedMemory(memory) || !IsSharedMemory(page) || !IsSharedMemory(grants)) {
     return NotOurs("not the broker's memory");
   }

@@ -1,11 +1,11 @@
 // What the broker has written down of one process, in memory that outlives the broker: the process
 // holds a descriptor of it that only reads, and shows it to the broker that comes next.
 //
-// It begins with a head that is sealed with a key which only brokers of one launcher have, and which
-// names by their inodes this memory and the process's pages; so nobody makes a ledger, and nobody
-// shows another's or a copy. Behind it stand entries, each of one thing that the process has made,
-// granted or connected to, from when the broker has made it until it ends it. Only brokers write
-// them. A broker that is killed leaves each entry whole or free.
+// It begins with a head that is sealed with a key which only brokers of one launcher have, and
+// which names by their inodes this memory and the process's pages; so nobody makes a ledger, and
+// nobody shows another's or a copy. Behind it stand entries, each of one thing that the process has
+// made, granted or connected to, from when the broker has made it until it ends it. Only brokers
+// write them. A broker that is killed leaves each entry whole or free.
 #ifndef PARLEY_KERNEL_SIM_HOST_LEDGER_H_
 #define PARLEY_KERNEL_SIM_HOST_LEDGER_H_
 
@@ -41,8 +41,8 @@ struct LedgerHead {
   uint32_t is_name_server;
   uint32_t name_bytes;
   uint64_t region_quota_bytes;
-  uint64_t device;                 // of all memory that the broker makes
-  uint64_t page, grants, ledger;   // inodes
+  uint64_t device;                // of all memory that the broker makes
+  uint64_t page, grants, ledger;  // inodes
   std::array<char, kMaxNameBytes + 1> name;
 };
 static_assert(std::has_unique_object_representations_v<LedgerHead>);  // no padding to be sealed
@@ -153,8 +153,7 @@ class Ledger {
   // One that a process shows, to be written on. kNotPermitted: none that a broker with this key has
   // made, or not with these pages.
   static absl::StatusOr<std::shared_ptr<Ledger>> Open(const UniqueFd& memory, const UniqueFd& page,
-                                                      const UniqueFd& grants,
-                                                      const LedgerKey& key);
+                                                      const UniqueFd& grants, const LedgerKey& key);
   explicit Ledger(SharedMapping memory) : memory_(std::move(memory)) {}
 
   // From here on nothing is struck: the broker stops.

@@ -76,11 +76,14 @@ absl::StatusOr<Packet> SocketMessage::Take(size_t size) {
   return packet;
 }
 
-absl::Status SendPacket(const UniqueFd& socket, const Packet& packet) {
+absl::Status SendPacket(const UniqueFd& socket, const Packet& packet, int flags) {
   SocketMessage message;
   message.PrepareSend(packet);
   for (;;) {
-    if (sendmsg(socket.get(), message.header(), MSG_NOSIGNAL) >= 0) return absl::OkStatus();
+    if (sendmsg(socket.get(), message.header(), MSG_NOSIGNAL | flags) >= 0) {
+      return absl::OkStatus();
+    }
+    if (errno == EAGAIN) return MakeError(Error::kDeadline, "no room for another packet");
     if (errno != EINTR) return MakeError(Error::kNoSuchChannel, "the broker is gone");
   }
 }

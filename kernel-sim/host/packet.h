@@ -96,8 +96,9 @@ class SocketMessage {
   Fds refused_;
 };
 
-// Sends, waiting for room. kNoSuchChannel: the far end is gone.
-absl::Status SendPacket(const UniqueFd& socket, const Packet& packet);
+// Sends, waiting for room; with `flags` of MSG_DONTWAIT not: kDeadline, if there is none.
+// kNoSuchChannel: the far end is gone.
+absl::Status SendPacket(const UniqueFd& socket, const Packet& packet, int flags = 0);
 // Waits for the next packet. kNoSuchChannel: the far end is gone.
 absl::StatusOr<Packet> ReceivePacket(const UniqueFd& socket);
 

@@ -206,9 +206,9 @@ class Process final : public Kernel {
   static void Settle(PendingCall& call, absl::StatusOr<Packet> answer);
   // -- Its restart (rejoin.cc)
   void OnBrokerLost();
-  void FailSpawns();
   void TryToRejoin();
-  std::vector<Packet> MakeClaims(uint32_t call) const;
+  void ConnectAgain();
+  std::deque<Packet> MakeClaims(uint32_t call) const;
   void OnRejoined(const Packet& answer);
   void OnRefused();
   void GiveUpBroker();
@@ -433,6 +433,7 @@ class Process final : public Kernel {
   HandleTable<MutexHandle, HostMutex> mutex_handles_;
   HandleTable<CondVarHandle, CondVar> condition_handles_;
   absl::flat_hash_map<ProcessId, std::unique_ptr<ChildRecord>> children_;
+  int spawning_ = 0;  // threads that may hear of an end before they know whose it is
   absl::flat_hash_map<ChannelId, std::unique_ptr<HostChannel>> channels_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<OutConnection>> connections_;
   absl::flat_hash_set<std::unique_ptr<ServedLink>> served_;
@@ -458,7 +459,6 @@ class Process final : public Kernel {
   // Calls that wait for their answers, and the socket's sending side.
   struct PendingCall {
     const Packet* packet = nullptr;
-    bool sent = false;
     std::atomic<uint32_t> done{0};
     absl::StatusOr<Packet> answer = absl::InternalError("no answer");
   };
@@ -471,6 +471,7 @@ class Process final : public Kernel {
   // The agent's.
   int64_t away_since_ns_ = 0;  // 0: it is not
   uint32_t rejoin_call_ = 0;
+  std::deque<Packet> unsaid_;  // of what it says to rejoin
   std::atomic<uint32_t> answers_in_use_{0};
   absl::flat_hash_map<uint32_t, PendingCall*> pending_;
 

@@ -5,10 +5,9 @@
 //       knows of (Rejoin, Claims)
 //   (3) the next broker answers once all have come: what waited is said again
 // What the broker had been asked for and not answered is asked for again: the claims do not name
-// what nobody here has heard of, so the next broker forgets it first. Only a Spawn is not: a process
-// may run already.
+// what nobody here has heard of, so the next broker forgets it first; and a process that was
+// spawned keeps the number of the call that it was asked for with.
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "kernel-sim/host/broker_memory.h"
 #include "kernel-sim/host/process.h"
@@ -20,7 +19,6 @@ namespace {
 
 // How long calls wait for another broker.
 constexpr int64_t kPatienceNs = 5'000'000'000;
-constexpr timeval kSendTimeout = {.tv_sec = 0, .tv_usec = 100'000};
 constexpr size_t kClaimsPerPacket = 2048;
 
 // Claims, as many to a packet as fit.
@@ -35,7 +33,8 @@ class ClaimPackets {
       if (!copy.ok()) return;
       fds.push_back(*std::move(copy));
     }
-    if (claims_ == kClaimsPerPacket || packets_.back().fds.size() + fds.size() > kMaxPacketFds) {
+    if (packets_.empty() || claims_ == kClaimsPerPacket ||
+        packets_.back().fds.size() + fds.size() > kMaxPacketFds) {
       packets_.push_back(Packet::Of(0, Claims{0}));
       claims_ = 0;
     }
@@ -44,18 +43,14 @@ class ClaimPackets {
     for (UniqueFd& fd : fds) packet.fds.push_back(std::move(fd));
     ++claims_;
   }
-  std::vector<Packet> Finish(uint32_t call) {
+  std::deque<Packet> Finish(uint32_t call) {
     packets_.push_back(Packet::Of(call, Claims{1}));
     return std::move(packets_);
   }
 
  private:
-  std::vector<Packet> packets_ = [] {
-    std::vector<Packet> first;
-    first.push_back(Packet::Of(0, Claims{0}));
-    return first;
-  }();
-  size_t claims_ = 0;
+  std::deque<Packet> packets_;
+  size_t claims_ = 0;  // in the last
 };
 
 }  // namespace
@@ -65,32 +60,31 @@ class ClaimPackets {
 void Process::OnBrokerLost() {
   if (away_since_ns_ == 0) away_since_ns_ = MonotonicNs();
   Unwatch(broker_.get());
+  unsaid_.clear();
   {
     Locked locked(broker_lock_);
     broker_is_ = BrokerIs::kAway;
     broker_.Reset();
-    FailSpawns();
   }
   TryToRejoin();
 }
 
-// The broker_lock_ is held.
-void Process::FailSpawns() {
-  for (auto next = pending_.begin(); next != pending_.end();) {
-    auto call = next++;
-    if (!call->second->sent || call->second->packet->header()->kind != Kind::kSpawn) continue;
-    Settle(*call->second, MakeError(Error::kNoSuchChannel,
-                                    "the broker has died; the process may have been started"));
-    pending_.erase(call);
+// -- (2)
+
+// Now and then, until there is a broker again, or nobody listens where it did. The agent has others
+// to look after, and waits for nothing here.
+void Process::TryToRejoin() {
+  if (MonotonicNs() - away_since_ns_ > kPatienceNs) FailAllCalls();
+  if (!broker_.valid()) ConnectAgain();
+  while (!unsaid_.empty()) {
+    const absl::Status sent = SendPacket(broker_, unsaid_.front(), MSG_DONTWAIT);
+    if (ErrorOf(sent) == Error::kDeadline) return;
+    if (!sent.ok()) return unsaid_.clear();  // its end is about to be seen
+    unsaid_.pop_front();
   }
 }
 
-// -- (2)
-
-// Now and then, until there is a broker again, or nobody listens where it did.
-void Process::TryToRejoin() {
-  if (broker_.valid()) return;  // it is asked
-  if (MonotonicNs() - away_since_ns_ > kPatienceNs) FailAllCalls();
+void Process::ConnectAgain() {
   // What a thread has been answered, and does not hold yet, could not be claimed.
   if (answers_in_use_.load() != 0) return;
   UniqueFd broker = ConnectToSame(start_.broker_address, start_.broker_listener);
@@ -98,30 +92,20 @@ void Process::TryToRejoin() {
     if (errno == ECONNREFUSED || errno == ENOENT) GiveUpBroker();
     return;
   }
-  setsockopt(broker.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout, sizeof(kSendTimeout));
-  std::vector<Packet> packets;
-  uint32_t call = 0;
   {
     Locked locked(broker_lock_);
-    call = NextCall();
+    rejoin_call_ = NextCall();
+    broker_ = std::move(broker);
   }
   {
     Locked locked(lock_);
-    packets = MakeClaims(call);
+    unsaid_ = MakeClaims(rejoin_call_);
   }
-  for (const Packet& packet : packets) {
-    if (!SendPacket(broker, packet).ok()) return;  // the next time
-  }
-  const timeval no_timeout = {};
-  setsockopt(broker.get(), SOL_SOCKET, SO_SNDTIMEO, &no_timeout, sizeof(no_timeout));
-  rejoin_call_ = call;
-  Locked locked(broker_lock_);
-  broker_ = std::move(broker);
   Watch(broker_.get(), AgentKey(AgentSource::kBroker));
 }
 
 // The lock is held.
-std::vector<Packet> Process::MakeClaims(uint32_t call) const {
+std::deque<Packet> Process::MakeClaims(uint32_t call) const {
   ClaimPackets claims;
   for (const auto& [id, channel] : channels_) {
     if (channel->destroyed) continue;
@@ -149,16 +133,15 @@ std::vector<Packet> Process::MakeClaims(uint32_t call) const {
     claims.Add({link->event, ClaimOf::kServedEvent, {link->first_bit}}, &link->descriptor);
   }
   for (const auto& held : held_regions_) {
-    if (!IsLive(*held)) continue;
-    if (!held->owner) {
+    if (!held->owner) {  // also one that has ended: the word of that may have been lost
       claims.Add({Raw(held->capability), ClaimOf::kGrant, {0}});
-    } else {
+    } else if (IsLive(*held)) {
       const bool renewed = held->renewed.valid();
       claims.Add({Raw(held->capability), ClaimOf::kRegion, {renewed ? 1u : 0u}}, &held->memory,
                  renewed ? &held->renewed : nullptr);
     }
   }
-  std::vector<Packet> packets = claims.Finish(call);
+  std::deque<Packet> packets = claims.Finish(call);
   auto rejoin = Zeroed<Rejoin>();
   rejoin.version = kWireVersion;
   rejoin.process = birth_.process;
@@ -166,7 +149,7 @@ std::vector<Packet> Process::MakeClaims(uint32_t call) const {
   for (const UniqueFd* own : {&page_descriptor_, &grants_descriptor_, &ledger_descriptor_}) {
     if (auto copy = Duplicate(*own); copy.ok()) first.fds.push_back(*std::move(copy));
   }
-  packets.insert(packets.begin(), std::move(first));
+  packets.push_front(std::move(first));
   return packets;
 }
 
@@ -181,7 +164,6 @@ void Process::OnRejoined(const Packet& answer) {
   calls_fail_ = false;
   for (Packet& packet : std::exchange(untold_, {})) SendPacket(broker_, packet).IgnoreError();
   for (auto& [number, call] : pending_) {
-    call->sent = true;
     SendPacket(broker_, *call->packet).IgnoreError();
   }
 }

@@ -66,6 +66,7 @@ enum class Kind : uint32_t {
   kEventAttached,
   kChildEnded,
   kLaunch,
+  kLaunched,
   kLent,
   kUnlent,
   kReplaced,
@@ -170,7 +171,7 @@ struct Spawned {
   static constexpr Kind kKind = Kind::kSpawned;
   ProcessId process;
 };
-struct Kill {  // -> Done
+struct Kill {  // -> Done; as a notice, to the launcher: of a process that has not joined yet
   static constexpr Kind kKind = Kind::kKill;
   ProcessId process;
 };
@@ -193,7 +194,12 @@ struct Launch {  // notice to the launcher; tail: of `spawn`, whose fields all h
   uint64_t ticket;
   ProcessId process;
   ProcessId maker;
+  uint32_t call;  // the maker's: one that asks again after a restart gets the same process
   Spawn spawn;
+};
+struct Launched {  // of the launcher, once it has forked; not answered
+  static constexpr Kind kKind = Kind::kLaunched;
+  ProcessId process;
 };
 struct Exited {  // call of the launcher, once it has reaped a process; tail: the reason -> Done
   static constexpr Kind kKind = Kind::kExited;

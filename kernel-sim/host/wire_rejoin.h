@@ -1,5 +1,5 @@
-// What is said after a broker's restart: a launcher tells the next one of its processes, and each of
-// them shows its ledger (ledger.h) and says what it has itself. As wire.h.
+// What is said after a broker's restart: a launcher tells the next one of its processes, and each
+// of them shows its ledger (ledger.h) and says what it has itself. As wire.h.
 #ifndef PARLEY_KERNEL_SIM_HOST_WIRE_REJOIN_H_
 #define PARLEY_KERNEL_SIM_HOST_WIRE_REJOIN_H_
 
@@ -22,11 +22,11 @@ struct Rejoin {  // instead of Join; descriptors: the process page, the grant pa
   ProcessId process;
 };
 enum class ClaimOf : uint32_t {
-  kChannel,     // number: its id
-  kBell,        // number; descriptors: memory, knocker
-  kLink,        // as a client: number: the connection, first_bit
-  kServedLink,  // as its server: the same
-  kServedEvent, // number: the event's, first_bit; descriptor: the link
+  kChannel,      // number: its id
+  kBell,         // number; descriptors: memory, knocker
+  kLink,         // as a client: number: the connection, first_bit
+  kServedLink,   // as its server: the same
+  kServedEvent,  // number: the event's, first_bit; descriptor: the link
   kRegion,      // number: its capability, as its owner; descriptors: memory, and with `renewed` the
                 // memory that is to replace it
   kGrant,       // number: a capability that was redeemed

@@ -95,11 +95,11 @@ TEST_CASE("broker: who asks for circles without end is told of none for a while 
 TEST_CASE("broker: a child has at most its maker's quota of regions (R1)") {
   BrokerRig rig;
   const Actor maker = rig.Start("maker", {.quota = 8192});
-  const auto child = rig.Expect<Spawned>(maker.peer, rig.SpawnAs({.quota = 1 << 20}),
-                                         JoinTail({"client", "child"}));
+  const Launch child =
+      rig.SpawnedBy(maker, rig.SpawnAs({.quota = 1 << 20}), JoinTail({"client", "child"}));
   Actor actor;
   actor.process = child.process;
-  actor.ticket = rig.Notice<Launch>(rig.launcher).first.ticket;
+  actor.ticket = child.ticket;
   actor.peer = rig.NewPeer(1000);
   rig.Join(actor);
   CHECK(rig.Refusal(actor.peer, MakeRegion{8193, 1, 0}) == Error::kQuotaExhausted);

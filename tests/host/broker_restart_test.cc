@@ -1,5 +1,5 @@
-// kill -9 of the broker, again and again: what processes hold goes on, what they were granted can be
-// used, lent and taken away as before, and what is new works as soon as there is another broker.
+// kill -9 of the broker, again and again: what processes hold goes on, what they were granted can
+// be used, lent and taken away as before, and what is new works as soon as there is another broker.
 #include <atomic>
 #include <cstring>
 #include <optional>

@@ -134,6 +134,18 @@ class BrokerRig {
     return spawn;
   }
 
+  // By a process. The launcher says that it has forked it.
+  Launch SpawnedBy(const Actor& maker, const Spawn& spawn, std::string_view tail) {
+    const uint32_t number = ++last_call_;
+    broker.OnPacket(maker.peer, Packet::Of(number, spawn, tail));
+    CHECK(TakeAnswer(maker.peer, number).bytes.empty());
+    const auto launch = Notice<Launch>(launcher).first;
+    broker.OnPacket(launcher, Packet::Of(0, host::Launched{launch.process}));
+    broker.CheckInvariants();
+    CHECK(TakeAnswer(maker.peer, number).As<Spawned>()->process == launch.process);
+    return launch;
+  }
+
   Actor Launched(const std::string& name, const As& as = {}) {
     Actor actor;
     actor.process = Expect<Spawned>(launcher, SpawnAs(as),

@@ -128,11 +128,10 @@ TEST_CASE("broker: a spawn is checked as the simulated kernel checks it") {
 TEST_CASE("broker: a child's exit reaches its maker; only maker and launcher may kill it") {
   BrokerRig rig;
   const Actor maker = rig.Start("maker"), other = rig.Start("other");
-  const auto spawned =
-      rig.Expect<Spawned>(maker.peer, rig.SpawnAs({}), JoinTail({"client", "child", "x"}));
+  const Launch launch = rig.SpawnedBy(maker, rig.SpawnAs({}), JoinTail({"client", "child", "x"}));
   Actor child;
-  child.process = spawned.process;
-  child.ticket = rig.Notice<Launch>(rig.launcher).first.ticket;
+  child.process = launch.process;
+  child.ticket = launch.ticket;
   child.peer = rig.NewPeer(1000);
   rig.Join(child);
   CHECK(rig.Refusal(other.peer, Kill{child.process}) == Error::kNotPermitted);

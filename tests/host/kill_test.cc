@@ -2,10 +2,11 @@
 // SIGKILL, while others live on.
 //
 // A director kills; three lanes of it at a time make a victim each, let it get somewhere, and kill
-// it. The survivors (kill_world.h) judge: each call of theirs is answered rightly, however many of
-// their peers die. Whoever was blocked on a victim wakes with an error of S9; how late is printed,
-// and a wake that has not come after a second counts as lost. At the end nothing of the dead is
-// left: not in the survivors, not in the broker, not in the launcher.
+// it, and a fourth kills the broker, again and again. The survivors (kill_world.h) judge: each call
+// of theirs is answered rightly, however many of their peers die. Whoever was blocked on a victim
+// wakes with an error of S9; how late is printed, and a wake that has not come after a second
+// counts as lost. At the end nothing of the dead is left: not in the survivors, not in the broker,
+// not in the launcher.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -136,6 +137,14 @@ int Direct(ipc::Process& self, Battlefield& field, uint64_t seed) {
                                  })
                           .value());
     }
+    std::mt19937_64 random(seed + 99);
+    while (field.kills < kKills) {
+      // Some while they are coming up.
+      if (random() % 4 != 0) CHECK(self.CreateRegion(4096).ok());
+      self.Sleep(absl::Milliseconds(static_cast<int64_t>(random() % 60))).IgnoreError();
+      CHECK(KillTheBroker());
+      ++field.brokers;
+    }
     for (ipc::Thread& lane : lanes) CHECK(lane.Join().ok());
   }
   // L2: of every client that it ever heard of, a server has heard the end.
@@ -170,7 +179,8 @@ TEST_CASE("kill -9 of anybody, thousands of times: who lives goes on, and nothin
   CHECK_FALSE(IsListenedTo(field->broker_address.data()));
   CHECK(field->kills >= kKills);
   const Wakes& wakes = field->wakes;
-  MESSAGE(field->kills.load() << " kills; " << wakes.count.load()
+  MESSAGE(field->kills.load() << " kills, and " << field->brokers.load() << " of brokers; "
+                              << wakes.count.load()
                               << " were blocked on who was killed. Half of them woke within "
                               << wakes.WithinUs(0.5) << " us, 99 of 100 within "
                               << wakes.WithinUs(0.99) << " us, the last after " << wakes.worst_us()

@@ -48,6 +48,7 @@ struct Battlefield {
   std::array<char, 64> broker_address = {};
   std::atomic<bool> over = false;
   std::atomic<int> kills = 0;
+  std::atomic<int> brokers = 0;
   Wakes wakes;
   std::atomic<uint64_t> answered = 0;  // calls of the survivors
   std::atomic<int64_t> slowest_us = 0;

@@ -23,7 +23,7 @@ namespace parley::host::tests {
 
 struct Holding {
   size_t descriptors = 0;
-  size_t mappings = 0;  // of memory that has no name in the file system
+  std::map<std::string, int> mappings;  // by what the broker calls the memory
   friend bool operator==(const Holding&, const Holding&) = default;
 };
 using Leftovers = std::map<pid_t, Holding>;
@@ -36,14 +36,20 @@ inline size_t CountDescriptors(pid_t process) {
   return count;
 }
 
-inline size_t CountMappings(pid_t process) {
+inline std::map<std::string, int> CountMappings(pid_t process) {
   std::ifstream maps(absl::StrCat("/proc/", process, "/maps"));
-  size_t count = 0;
+  std::map<std::string, int> counts;
   for (std::string line; std::getline(maps, line);) {
     // Of farewells and of what tests share, neighbours may be shown as one.
-    if (absl::StrContains(line, "/memfd:parley")) ++count;
+    const size_t name = line.find("/memfd:parley");
+    if (name != line.npos) ++counts[line.substr(name)];
   }
-  return count;
+  return counts;
+}
+inline std::string TextOf(const Holding& holding) {
+  std::string text = absl::StrCat(holding.descriptors, " descriptors");
+  for (const auto& [name, count] : holding.mappings) absl::StrAppend(&text, ", ", count, " ", name);
+  return text;
 }
 
 inline std::vector<pid_t> ChildrenOf(pid_t parent) {
@@ -76,13 +82,14 @@ inline bool KillTheBroker() {
   return broker > 0 && kill(broker, SIGKILL) == 0;
 }
 
-// Of the launcher, the broker, and every process of the world.
+// Of the launcher, the broker (as 0, whichever it is), and every process of the world.
 inline Leftovers CountLeftovers() {
   std::vector<pid_t> processes = ChildrenOf(getppid());
+  const pid_t broker = BrokerOfThisWorld();
   processes.push_back(getppid());
   Leftovers left;
   for (pid_t process : processes) {
-    left[process] = {CountDescriptors(process), CountMappings(process)};
+    left[process == broker ? 0 : process] = {CountDescriptors(process), CountMappings(process)};
   }
   return left;
 }
@@ -94,9 +101,8 @@ inline std::string Difference(const Leftovers& before, const Leftovers& after) {
     if (was == before.end()) {
       absl::StrAppend(&text, "process ", process, " is left; ");
     } else if (was->second != holding) {
-      absl::StrAppend(&text, "process ", process, " has ", holding.descriptors,
-                      " descriptors, had ", was->second.descriptors, ", and ", holding.mappings,
-                      " mappings, had ", was->second.mappings, "; ");
+      absl::StrAppend(&text, "process ", process, " has ", TextOf(holding), ", had ",
+                      TextOf(was->second), "; ");
     }
   }
   for (const auto& [process, holding] : before) {
