@@ -69,6 +69,7 @@ absl::StatusOr<Mapping> Process::RegionCreate(uint64_t bytes, const RegionOption
     return held.status();
   }
   (*held)->handles = 1;
+  Tracer::Region(RegionEvent::kCreated, (*held)->id);
   return MappingOf(region_handles_.Add(*held), **held);
 }
 
@@ -118,7 +119,10 @@ absl::StatusOr<Mapping> Process::RegionRedeem(const Token& token) {
     auto answer = Ask(Redeem{token});
     Locked locked(lock_);
     auto held = answer.ok() ? Hold(*answer, /*owner=*/false) : answer.status();
-    if (held.ok()) redeemed_[token] = *held;
+    if (held.ok()) {
+      redeemed_[token] = *held;
+      Tracer::Region(RegionEvent::kRedeemed, (*held)->id);
+    }
     // One that was frozen after the broker's answer, and before it was held here.
     for (const Packet& replaced : early_replaced_) Replace(replaced);
     if (--redeeming_ == 0) early_replaced_.clear();
@@ -204,6 +208,7 @@ absl::Status Process::Freeze(HeldRegion& held) {
   Locked locked(lock_);
   held.frozen = true;
   held.rights = Rights::kRead;
+  Tracer::Region(RegionEvent::kFrozen, held.id);
   return MapOver(held.mapping, *memory, /*writable=*/false);
 }
 
@@ -237,6 +242,7 @@ absl::Status Process::Reclaim(HeldRegion& held) {
   if (auto done = Ask(CommitRegion{held.capability, 0, 0}); !done.ok()) return done.status();
   Locked locked(lock_);
   ++held.reclaims;
+  Tracer::Region(RegionEvent::kReclaimed, held.id);
   held.out_leases = 0;
   held.contested.clear();
   ForgetLendsOf(held.capability);
@@ -298,6 +304,7 @@ void Process::OnGrantEnded(CapabilityId capability) {
   for (const auto& held : held_regions_) {
     if (held->capability == capability) ended.push_back(held.get());
   }
+  for (const HeldRegion* held : ended) Tracer::Region(RegionEvent::kRevoked, held->id);
   EndedRegions own;  // none: an owner's right does not end
   for (HeldRegion* held : ended) EndHeldIfUnused(*held, own);
 }

@@ -18,6 +18,7 @@
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/process_main.h"
 #include "kernel-sim/host/run_scope.h"
+#include "kernel-sim/host/trace_merge.h"
 
 namespace parley::host {
 
@@ -35,7 +36,7 @@ class Launcher final : public Machine {
     const InitialProcess* initial = nullptr;  // null: some process's child
     pid_t pid = -1;
     UniqueFd pidfd;
-    SharedMapping farewell;
+    SharedMapping farewell, trace;
   };
 
   void HoldLatency();
@@ -56,6 +57,9 @@ class Launcher final : public Machine {
   bool Reap(Child& child, int options = 0);
   void KillAll();
   void StopBroker();
+  bool MakeTraceArea(Child& child) const;
+  void KeepTrace(Child& child);
+  void TellTrace();
   void Fail(std::string problem);
   bool IsOver() const;
   const Program* FindProgram(std::string_view name) const;
@@ -78,6 +82,8 @@ class Launcher final : public Machine {
   size_t foreground_ = 0;  // processes that run and are no services
   size_t unanswered_ = 0;  // exits that the broker has not confirmed
   int64_t start_ns_ = 0;
+  TraceMerge traced_;
+  TickScale trace_scale_;
   bool failed_ = false, stopped_ = false, ending_ = false;
   RunReport report_;
 };

@@ -26,6 +26,7 @@
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/priority_lock.h"
 #include "kernel-sim/host/process_main.h"
+#include "kernel-sim/host/tracer.h"
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
@@ -443,6 +444,7 @@ class Process final : public Kernel {
   int redeeming_ = 0;                   // threads that have asked to, and do not hold it yet;
   std::vector<Packet> early_replaced_;  // what came for them meanwhile
   Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
+  Tracer tracer_{start_.trace};
 
   // Calls that wait for their answers, and the socket's sending side.
   struct PendingCall {

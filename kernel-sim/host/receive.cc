@@ -221,6 +221,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
   if (queued) --inbound.link.held;
   server.delivered = &inbound;
+  Tracer::Received(server, channel, inbound);
   ++numbers().messages_received;
   return true;
 }
@@ -241,6 +242,7 @@ bool Process::TakePulse(HostThread& server, HostChannel& channel, Pulse& pulse) 
   }
   inheritance_.ReceivePulse(server, info.priority, channel);
   server.pulse = info;
+  Tracer::PulseReceived(server, channel, info);
   return true;
 }
 
@@ -407,6 +409,7 @@ void Process::OpenDoors(HostChannel& channel) {
 // The lock is held on entry and on return.
 absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns) {
   const int64_t until = ToMonotonic(deadline_ns);
+  Tracer::Waits(server);
   inheritance_.AddReceiver(server, channel);
   server.receiving = &channel;
   ++channel.receivers;
@@ -444,6 +447,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       }
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
+      Tracer::Sleeps(server, channel);
       if (channel.paired && WantsToPair(server, cpu)) Pair(server, cpu);
       const View view(server, channel);
       server.asleep_at = view.OnlyBell();
@@ -464,6 +468,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   server.receiving = nullptr;
   --channel.receivers;
   ShowState(server, ThreadState::kRunning);
+  if (!result.ok()) Tracer::WaitEnded(server, channel);
   // Those who sleep on depend on the doors; if somebody rings, one of them is to look.
   if (channel.receivers > 0 && !channel.destroyed && !CloseDoors(channel)) {
     Drain(channel);
