@@ -438,7 +438,10 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       lock_.Unlock();
       CountWait(server);
       const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
-      if (server.client_cpu != cpu) server.receive_spin.Spin(done);
+      if (server.client_cpu != cpu) {
+        server.looked_at = server.waits_since;
+        server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
+      }
       lock_.Lock();
       if (yielded && HasYieldedEnough(server)) Part(server);
       if (looked_at != nullptr) {

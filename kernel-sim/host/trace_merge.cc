@@ -174,8 +174,14 @@ void TraceMerge::ReadRing(Recorded& from, const std::vector<TraceRecord>& ring) 
       continue;
     }
     begun = true;
-    TracedRecord traced = {Within(record.ticks), FindThread(from.process, record.thread),
-                           from.process, record};
+    TracedRecord traced;
+    traced.ticks = traced.begun = Within(record.ticks);
+    traced.thread = FindThread(from.process, record.thread);
+    traced.process = from.process;
+    traced.record = record;
+    if (record.kind == RecordKind::kReceive || record.kind == RecordKind::kPulseReceived) {
+      traced.begun = std::max<int64_t>(traced.ticks - record.extra, 0);
+    }
     uint32_t text = 0;
     if (record.kind == RecordKind::kCounter || record.kind == RecordKind::kMark) {
       text = KeepText(TextAfter(ring, i));
@@ -253,9 +259,8 @@ void TraceMerge::AddState(const TracedRecord& of, int64_t ticks, ThreadState sta
 
 // A server has got something, perhaps after a wait.
 void TraceMerge::AddWaitEnd(const TracedRecord& received) {
-  if (const int64_t waited = received.record.extra; waited > 0) {
-    AddState(received, std::max<int64_t>(received.ticks - waited, 0), ThreadState::kReceive,
-             ChannelId{received.record.object});
+  if (received.record.extra > 0) {
+    AddState(received, received.begun, ThreadState::kReceive, ChannelId{received.record.object});
   }
   AddState(received, received.ticks, ThreadState::kRunning, ChannelId::kNone);
 }

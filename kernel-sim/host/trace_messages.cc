@@ -14,20 +14,13 @@ std::tuple<uint64_t, uint16_t> NameOf(const TracedRecord& record) {
   return {record.record.value, record.record.place};
 }
 
-// When what the record tells of began.
-int64_t BeginOf(const TracedRecord& record) {
-  const bool waited = record.record.kind == RecordKind::kReceive ||
-                      record.record.kind == RecordKind::kPulseReceived;
-  return waited ? record.ticks - record.record.extra : record.ticks;
-}
-
 }  // namespace
 
 void TraceMessages::Add(const TracedRecord& record) {
   auto [last, first] = last_.try_emplace(record.thread, kNoMessage);
   if (last->second != kNoMessage) {
     TracedMessage& before = messages_[last->second];
-    before.next = std::min(before.next, BeginOf(record));
+    before.next = std::min(before.next, record.begun);
   }
   switch (record.record.kind) {
     case RecordKind::kSend:
@@ -96,6 +89,9 @@ std::vector<TracedMessage> TraceMessages::Match() {
   // From the last of each thread back, so that a time brought forward moves those before it.
   for (size_t i = messages_.size(); i-- > 0;) {
     TracedMessage& message = messages_[i];
+    if (message.received && message.received->record.state == TraceRecord::kLookedLast) {
+      message.received->ticks = std::max(message.received->ticks, message.sent.ticks + 1);
+    }
     int64_t bound = message.next;
     if (following_[i] != kNoMessage) bound = std::min(bound, messages_[following_[i]].sent.ticks);
     for (std::optional<TracedRecord>* step : {&message.ended, &message.replied, &message.received}) {

@@ -5,6 +5,8 @@
 // server after it has answered, and Linux may have taken the CPU away before. So each time is
 // brought before the one that it must have come before:
 //   sent < received < replied < what the client did next.
+// A server that spun when a message came knows only when it had looked last: such a receive is
+// brought behind its send first, so it may be told too early by a cache line's trip.
 // Of a send whose other side recorded nothing, or nothing that was kept, these are none.
 #ifndef PARLEY_KERNEL_SIM_HOST_TRACE_MESSAGES_H_
 #define PARLEY_KERNEL_SIM_HOST_TRACE_MESSAGES_H_
@@ -23,6 +25,7 @@ namespace parley::host {
 // A record of a thread that is known. Ticks count from the run's begin, and lie within the run.
 struct TracedRecord {
   int64_t ticks = 0;
+  int64_t begun = 0;  // when what it tells of began: a wait, of a receive; else the same
   ThreadId thread = ThreadId::kNone;  // unique in the run
   ProcessId process = ProcessId::kNone;
   TraceRecord record = {};

@@ -50,6 +50,9 @@ struct TraceRecord {
   uint32_t object;
   uint32_t extra;
 
+  // As `state` of kReceive: `ticks` are of the last look at which it had not come.
+  static constexpr uint8_t kLookedLast = 1;
+
   static constexpr uint64_t MessageName(uint32_t connection, uint32_t sequence) {
     return uint64_t{connection} << 32 | sequence;
   }
