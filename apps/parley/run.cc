@@ -20,7 +20,8 @@ const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
     "                  [--json FILE] [--broker=private|service|PATH] [--low-latency]\n\n"
-    "  --kernel=host  runs it as real processes, in real time; --seed and --twice do not go with it\n"
+    "  --kernel=host  runs it as real processes, in real time; --seed and --twice do not go with "
+    "it\n"
     "  --low-latency  on the host: threads spin longer before they sleep, and idle CPUs are kept\n"
     "                 awake where that is permitted, for the energy that costs\n"
     "  --broker=service, --broker=PATH   joins parleyd, whose names it then shares (default:\n"
@@ -153,8 +154,7 @@ int SimulateAndReport(const Manifest& manifest, const parley::ChoiceSpec& choice
                    "outside the simulation (a clock, an address, a global)\n");
       return 1;
     }
-    std::printf("twice: both runs were the same (%016lx)\n",
-                static_cast<unsigned long>(*first));
+    std::printf("twice: both runs were the same (%016lx)\n", static_cast<unsigned long>(*first));
   }
   return outcome;
 }

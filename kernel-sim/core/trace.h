@@ -15,8 +15,8 @@
 namespace parley {
 
 enum class TraceKind : uint8_t {
-  kState,  // thread: state in `state`; cpu for RUNNING (or kNoCpu); `object` = channel waited on (SEND, REPLY,
-           // RECEIVE)
+  kState,  // thread: state in `state`; cpu for RUNNING (or kNoCpu); `object` = channel waited on
+           // (SEND, REPLY, RECEIVE)
   kPriority,    // thread: effective priority in `priority`, base in `value`
   kSend,        // thread sent: `serial`, `object` = channel, `value` = bytes
   kReceive,     // thread received `serial` on `object`

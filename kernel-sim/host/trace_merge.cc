@@ -197,8 +197,12 @@ bool TraceMerge::ReadOne(const TracedRecord& traced, uint32_t text) {
   const TraceRecord& record = traced.record;
   const bool of_kernel = record.thread == 0;
   const bool known = traced.thread != ThreadId::kNone;
-  Told told = {.ticks = traced.ticks, .value = record.value, .thread = traced.thread,
-               .process = traced.process, .object = ChannelId{record.object}, .text = text,
+  Told told = {.ticks = traced.ticks,
+               .value = record.value,
+               .thread = traced.thread,
+               .process = traced.process,
+               .object = ChannelId{record.object},
+               .text = text,
                .state = record.state};
   switch (record.kind) {
     case RecordKind::kSend:
@@ -253,7 +257,10 @@ bool TraceMerge::ReadOne(const TracedRecord& traced, uint32_t text) {
 
 void TraceMerge::AddState(const TracedRecord& of, int64_t ticks, ThreadState state,
                           ChannelId channel) {
-  told_.push_back({.ticks = ticks, .thread = of.thread, .process = of.process, .object = channel,
+  told_.push_back({.ticks = ticks,
+                   .thread = of.thread,
+                   .process = of.process,
+                   .object = channel,
                    .state = static_cast<uint8_t>(state)});
 }
 
@@ -269,8 +276,14 @@ void TraceMerge::AddMessage(const TracedMessage& message, uint32_t serial) {
   const TracedRecord& sent = message.sent;
   const ChannelId channel{sent.record.object};
   auto add = [&](TraceKind kind, const TracedRecord& by, uint64_t value) {
-    told_.push_back({.ticks = by.ticks, .value = value, .thread = by.thread, .peer = sent.thread,
-                     .process = by.process, .object = channel, .serial = serial, .kind = kind});
+    told_.push_back({.ticks = by.ticks,
+                     .value = value,
+                     .thread = by.thread,
+                     .peer = sent.thread,
+                     .process = by.process,
+                     .object = channel,
+                     .serial = serial,
+                     .kind = kind});
   };
   add(TraceKind::kSend, sent, sent.record.extra);
   // When it was answered by somebody who recorded nothing, is not known: then it is not shown
@@ -300,13 +313,17 @@ void TraceMerge::AddMessage(const TracedMessage& message, uint32_t serial) {
 void TraceMerge::AddExits() {
   for (const Exit& exit : exits_) {
     const int64_t ticks = Within(exit.ticks);
-    told_.push_back({.ticks = ticks, .value = static_cast<uint64_t>(exit.status.code),
-                     .process = exit.process, .text = KeepText(Legible(exit.status.reason)),
+    told_.push_back({.ticks = ticks,
+                     .value = static_cast<uint64_t>(exit.status.code),
+                     .process = exit.process,
+                     .text = KeepText(Legible(exit.status.reason)),
                      .kind = TraceKind::kProcessExit,
                      .state = static_cast<uint8_t>(exit.status.kind)});
     for (const auto& [key, thread] : threads_) {
       if (key >> 32 != Raw(exit.process)) continue;
-      told_.push_back({.ticks = ticks, .thread = thread, .process = exit.process,
+      told_.push_back({.ticks = ticks,
+                       .thread = thread,
+                       .process = exit.process,
                        .state = static_cast<uint8_t>(ThreadState::kDead)});
     }
   }

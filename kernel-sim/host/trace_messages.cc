@@ -94,7 +94,8 @@ std::vector<TracedMessage> TraceMessages::Match() {
     }
     int64_t bound = message.next;
     if (following_[i] != kNoMessage) bound = std::min(bound, messages_[following_[i]].sent.ticks);
-    for (std::optional<TracedRecord>* step : {&message.ended, &message.replied, &message.received}) {
+    for (std::optional<TracedRecord>* step :
+         {&message.ended, &message.replied, &message.received}) {
       if (!*step) continue;
       if (step != &message.ended) (*step)->ticks = std::min((*step)->ticks, bound - 1);
       bound = std::min(bound, (*step)->ticks);

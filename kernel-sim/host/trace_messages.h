@@ -54,7 +54,7 @@ class TraceMessages {
   TracedMessage* Find(const TracedRecord& record);
 
   std::vector<TracedMessage> messages_;
-  std::vector<size_t> following_;  // of a message: the next of its thread
+  std::vector<size_t> following_;               // of a message: the next of its thread
   absl::flat_hash_map<ThreadId, size_t> last_;  // its last message in this ring
   std::vector<TracedRecord> others_;
   std::vector<TracedRecord> strays_;

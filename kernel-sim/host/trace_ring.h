@@ -101,8 +101,8 @@ struct TraceArea {
 // -- Writing
 
 // Where the calling Linux thread records; null: nowhere, which is the usual case.
-inline constinit thread_local TraceRing* t_trace_ring
-    __attribute__((tls_model("initial-exec"))) = nullptr;
+inline constinit thread_local TraceRing* t_trace_ring __attribute__((tls_model("initial-exec"))) =
+    nullptr;
 
 inline void WriteRecord(TraceRing& ring, const TraceRecord& record) {
   const uint64_t count = ring.written.load(std::memory_order_relaxed);

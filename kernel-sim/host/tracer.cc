@@ -129,8 +129,8 @@ void Tracer::PulseReceived(HostThread& server, const HostChannel& channel, const
 
 void Tracer::Region(RegionEvent what, RegionId region) {
   if (!on()) return;
-  WriteRecord(*t_trace_ring, {Ticks(), 0, RecordKind::kRegion, static_cast<uint8_t>(what), 0,
-                              Raw(region), 0, 0});
+  WriteRecord(*t_trace_ring,
+              {Ticks(), 0, RecordKind::kRegion, static_cast<uint8_t>(what), 0, Raw(region), 0, 0});
 }
 
 void Tracer::Text(RecordKind kind, const HostThread& thread, std::string_view text,

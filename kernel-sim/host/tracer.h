@@ -32,8 +32,8 @@ class Tracer {
   // -- Of the calling thread's ring. Nothing happens if it has none.
   static bool on() { return t_trace_ring != nullptr; }
 
-  static void Sent(const HostThread& client, const OutSlot& out, uint32_t sequence,
-                   uint64_t bytes, uint64_t ticks) {
+  static void Sent(const HostThread& client, const OutSlot& out, uint32_t sequence, uint64_t bytes,
+                   uint64_t ticks) {
     if (on()) {
       Message(RecordKind::kSend, ticks, client, {out.connection->number, out.bit(), sequence},
               out.connection->channel, static_cast<uint32_t>(bytes));
@@ -50,8 +50,8 @@ class Tracer {
   static void Waits(HostThread& server) {
     if (on()) server.waits_since = Ticks();
   }
-  // It spins: what comes next came after this. Here a look at the clock stands for a pause, and costs
-  // nobody anything; one at the receive would cost each message 10 to 20 ns.
+  // It spins: what comes next came after this. Here a look at the clock stands for a pause, and
+  // costs nobody anything; one at the receive would cost each message 10 to 20 ns.
   static void Looks(HostThread& server) {
     if (on()) {
       server.looked_at = Ticks();
@@ -101,8 +101,7 @@ class Tracer {
     uint32_t sequence;
   };
   static MessageName NameOf(const Inbound& inbound) {
-    return {inbound.link.connection, inbound.link.first_bit + inbound.slot_index,
-            inbound.sequence};
+    return {inbound.link.connection, inbound.link.first_bit + inbound.slot_index, inbound.sequence};
   }
   static void Message(RecordKind kind, uint64_t ticks, const HostThread& thread,
                       const MessageName& name, ChannelId channel, uint32_t extra,
@@ -122,8 +121,8 @@ class Tracer {
   static void TellWaitEnded(HostThread& server, const HostChannel& channel);
   static void TellState(const HostThread& thread, ThreadState state, ChannelId channel,
                         uint64_t ticks);
-  static void Pulse(RecordKind kind, uint64_t ticks, uint32_t thread, uint32_t object,
-                    uint8_t code, uint64_t value, uint32_t extra);
+  static void Pulse(RecordKind kind, uint64_t ticks, uint32_t thread, uint32_t object, uint8_t code,
+                    uint64_t value, uint32_t extra);
   void Name(TraceName::Of of, uint32_t id, ChannelId channel, std::string_view name);
 
   TraceArea* const area_;

@@ -178,14 +178,13 @@ PeerKind HostSpinOff() {
 }
 
 PeerKind HostTraced() {
-  return {.name = "host",
-          .sizes = {64},
-          .placements = {Placement::kSameCore, Placement::kTwoCores},
-          .suffix = "-traced",
-          .floor_suffix = "/64",
-          .measure = [](const Setup& setup) {
-            return MeasureHost({.setup = setup, .traced = true});
-          }};
+  return {
+      .name = "host",
+      .sizes = {64},
+      .placements = {Placement::kSameCore, Placement::kTwoCores},
+      .suffix = "-traced",
+      .floor_suffix = "/64",
+      .measure = [](const Setup& setup) { return MeasureHost({.setup = setup, .traced = true}); }};
 }
 
 }  // namespace parley_bench

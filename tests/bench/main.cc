@@ -76,8 +76,8 @@ std::vector<Plan> AllRows() {
   };
   for (const PeerKind& kind :
        {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(), ProcessVmReadv(),
-        SharedMemory(), Host(), HostSpinOff(), HostTraced(), HostRegion(), ZeroMq(), Nng(), IceoryxBusy(),
-        IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
+        SharedMemory(), Host(), HostSpinOff(), HostTraced(), HostRegion(), ZeroMq(), Nng(),
+        IceoryxBusy(), IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {
         const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes) + kind.suffix;
