@@ -124,7 +124,7 @@ void TraceMerge::TellNames(TraceSink& sink) {
   for (const Recorded& of : recorded_) {
     sink.OnProcess(of.process, of.name);
     for (const TraceName& name : of.names) {
-      if (name.of != TraceName::Of::kThread || name.id == 0) continue;
+      if (name.of != Named::kThread || name.id == 0) continue;
       const ThreadId id{static_cast<uint32_t>(threads_.size() + 1)};
       if (!threads_.try_emplace(ThreadKey(of.process, name.id), id).second) continue;
       sink.OnThread(id, of.process, Legible(TextOf(name)));
@@ -133,8 +133,8 @@ void TraceMerge::TellNames(TraceSink& sink) {
   absl::flat_hash_set<uint32_t> told;
   for (const Recorded& of : recorded_) {
     for (const TraceName& name : of.names) {
-      if (name.of == TraceName::Of::kEvent) events_.try_emplace(name.id, ChannelId{name.channel});
-      if (name.of != TraceName::Of::kChannel || !told.insert(name.id).second) continue;
+      if (name.of == Named::kEvent) events_.try_emplace(name.id, ChannelId{name.channel});
+      if (name.of != Named::kChannel || !told.insert(name.id).second) continue;
       sink.OnChannel(ChannelId{name.id}, of.process, Legible(TextOf(name)));
     }
   }

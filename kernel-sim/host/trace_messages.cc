@@ -89,7 +89,7 @@ std::vector<TracedMessage> TraceMessages::Match() {
   // From the last of each thread back, so that a time brought forward moves those before it.
   for (size_t i = messages_.size(); i-- > 0;) {
     TracedMessage& message = messages_[i];
-    if (message.received && message.received->record.state == TraceRecord::kLookedLast) {
+    if (message.received && message.received->record.state == kLookedLast) {
       message.received->ticks = std::max(message.received->ticks, message.sent.ticks + 1);
     }
     int64_t bound = message.next;

@@ -49,15 +49,14 @@ struct TraceRecord {
   uint64_t value;  // of a message: connection and sequence; of a pulse: its value
   uint32_t object;
   uint32_t extra;
-
-  // As `state` of kReceive: `ticks` are of the last look at which it had not come.
-  static constexpr uint8_t kLookedLast = 1;
-
-  static constexpr uint64_t MessageName(uint32_t connection, uint32_t sequence) {
-    return uint64_t{connection} << 32 | sequence;
-  }
 };
 static_assert(sizeof(TraceRecord) == 32);
+
+constexpr uint64_t MessageValue(uint32_t connection, uint32_t sequence) {
+  return uint64_t{connection} << 32 | sequence;
+}
+// As `state` of kReceive: `ticks` are of the last look at which it had not come.
+inline constexpr uint8_t kLookedLast = 1;
 
 // 2 MiB a thread: the last 65,536 sends of a client, the last 32,768 messages of a server. Linux
 // finds memory for what is written only.
@@ -71,9 +70,9 @@ inline constexpr size_t kMostNames = 4096;
 inline constexpr size_t kMostTextBytes = 240;  // of a remark or a counter's name; cut beyond
 inline constexpr size_t kTextBytes = 16;       // of them, in a record
 
+enum class Named : uint8_t { kNone = 0, kThread, kChannel, kEvent };
 struct TraceName {
-  enum class Of : uint8_t { kNone = 0, kThread, kChannel, kEvent };
-  Of of;
+  Named of;
   uint8_t bytes;
   uint16_t reserved;
   uint32_t id;

@@ -7,7 +7,7 @@ namespace parley::host {
 
 // -- Names, and rings
 
-void Tracer::Name(TraceName::Of of, uint32_t id, ChannelId channel, std::string_view name) {
+void Tracer::Name(Named of, uint32_t id, ChannelId channel, std::string_view name) {
   if (area_->names_used == kMostNames) {
     ++area_->nameless;
     return;
@@ -24,17 +24,17 @@ void Tracer::Name(TraceName::Of of, uint32_t id, ChannelId channel, std::string_
 
 void Tracer::NameThread(const HostThread& thread) {
   if (area_ == nullptr) return;
-  Name(TraceName::Of::kThread, Raw(thread.id()), ChannelId::kNone, thread.name);
+  Name(Named::kThread, Raw(thread.id()), ChannelId::kNone, thread.name);
 }
 
 void Tracer::NameChannel(const HostChannel& channel) {
   if (area_ == nullptr) return;
-  Name(TraceName::Of::kChannel, Raw(channel.id), channel.id, channel.options.name);
+  Name(Named::kChannel, Raw(channel.id), channel.id, channel.options.name);
 }
 
 void Tracer::NameEvent(uint64_t event, ChannelId channel) {
   if (area_ == nullptr) return;
-  Name(TraceName::Of::kEvent, static_cast<uint32_t>(event), channel, "");
+  Name(Named::kEvent, static_cast<uint32_t>(event), channel, "");
 }
 
 void Tracer::Begin(HostThread& thread) {

@@ -72,7 +72,7 @@ class Tracer {
     const uint64_t looked = std::exchange(server.looked_at, 0);
     const uint64_t now = looked != 0 ? looked : Ticks();
     Message(RecordKind::kReceive, now, server, NameOf(inbound), channel.id, TakeWait(server, now),
-            looked != 0 ? TraceRecord::kLookedLast : 0);
+            looked != 0 ? kLookedLast : 0);
   }
   // By the calling thread.
   static void Replied(const HostThread& server, const Inbound& inbound, uint32_t bytes) {
@@ -108,7 +108,7 @@ class Tracer {
                       uint8_t state = 0) {
     WriteRecord(*t_trace_ring,
                 {ticks, Raw(thread.id()), kind, state, static_cast<uint16_t>(name.bit),
-                 TraceRecord::MessageName(name.connection, name.sequence), Raw(channel), extra});
+                 MessageValue(name.connection, name.sequence), Raw(channel), extra});
   }
   // How long it has waited, as a record has room for it.
   static uint32_t TakeWait(HostThread& server, uint64_t now) {
@@ -123,7 +123,7 @@ class Tracer {
                         uint64_t ticks);
   static void Pulse(RecordKind kind, uint64_t ticks, uint32_t thread, uint32_t object, uint8_t code,
                     uint64_t value, uint32_t extra);
-  void Name(TraceName::Of of, uint32_t id, ChannelId channel, std::string_view name);
+  void Name(Named of, uint32_t id, ChannelId channel, std::string_view name);
 
   TraceArea* const area_;
   std::vector<TraceRing*> free_;  // of threads that have ended

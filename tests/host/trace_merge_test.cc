@@ -32,7 +32,7 @@ class Area {
   TraceArea& operator*() const { return *memory_.As<TraceArea>(); }
   TraceArea* operator->() const { return memory_.As<TraceArea>(); }
 
-  void Name(TraceName::Of of, uint32_t id, std::string_view text) {
+  void Name(Named of, uint32_t id, std::string_view text) {
     TraceName& name = memory_.As<TraceArea>()->names[(*this)->names_used++];
     name.of = of;
     name.id = id;
@@ -45,7 +45,7 @@ class Area {
     return (*this)->rings[thread];
   }
   void Thread(uint32_t thread, std::string_view name) {
-    Name(TraceName::Of::kThread, thread, name);
+    Name(Named::kThread, thread, name);
     RingOf(thread);
   }
   void Write(uint32_t thread, const TraceRecord& record) { WriteRecord(RingOf(thread), record); }
@@ -59,14 +59,8 @@ constexpr TickScale kScale = {1000, 1'001'000, 1'000'000};  // a tick is a nanos
 
 TraceRecord Message(RecordKind kind, uint64_t ticks, uint32_t thread, uint32_t sequence,
                     uint32_t extra = 0) {
-  return {kScale.begin_ticks + ticks,
-          thread,
-          kind,
-          0,
-          5,
-          TraceRecord::MessageName(3, sequence),
-          kChannel,
-          extra};
+  return {kScale.begin_ticks + ticks, thread,   kind, 0, 5,
+          MessageValue(3, sequence),  kChannel, extra};
 }
 TraceRecord State(uint64_t ticks, uint32_t thread, ThreadState state) {
   return {kScale.begin_ticks + ticks,
@@ -84,7 +78,7 @@ struct Pair {
   Pair() {
     client.Thread(1, "main");
     server.Thread(1, "main");
-    server.Name(TraceName::Of::kChannel, kChannel, "/s");
+    server.Name(Named::kChannel, kChannel, "/s");
   }
   Heard Tell() {
     TraceMerge merge;
@@ -130,7 +124,7 @@ TEST_CASE("times of a message that contradict each other are brought into order"
   pair.server.Write(1, Message(RecordKind::kReply, 2000, 1, 7));
   // It looked last before the message came.
   TraceRecord looked = Message(RecordKind::kReceive, 940, 1, 8);
-  looked.state = TraceRecord::kLookedLast;
+  looked.state = kLookedLast;
   pair.server.Write(1, looked);
   pair.server.Write(1, Message(RecordKind::kReply, 2100, 1, 8));
   const Heard heard = pair.Tell();
@@ -255,7 +249,7 @@ class RandomRun {
       clients_.Thread(thread, absl::StrCat("c", thread));
       servers_.Thread(thread, absl::StrCat("s", thread));
     }
-    servers_.Name(TraceName::Of::kChannel, kChannel, "/s");
+    servers_.Name(Named::kChannel, kChannel, "/s");
     for (now_ = 1; now_ < 20'000; now_ += 1 + random_() % 7) Step();
   }
   void Check() {
