@@ -295,6 +295,8 @@ class Process final : public Kernel {
   Inbound* Announce(HostThread& server, ReceiveResult& result);
   void Serve(HostThread& server, HostChannel& channel);
   static void ShowServes(HostThread& server);
+  void WaitAwakeToReceive(HostThread& server, HostChannel& channel,
+                          int cpu) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // as Block
   absl::Status WaitToReceive(HostThread& server, HostChannel& channel,
                              int64_t deadline_ns) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // as Block
   static bool CloseDoors(HostChannel& channel);

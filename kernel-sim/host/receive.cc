@@ -406,6 +406,27 @@ void Process::OpenDoors(HostChannel& channel) {
   }
 }
 
+// As long as that pays. The lock is held on entry and on return.
+void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int cpu) {
+  const View view(server, channel);
+  auto done = [&] { return view.HasNews(); };
+  ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
+  if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
+  lock_.Unlock();
+  CountWait(server);
+  const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
+  if (server.client_cpu != cpu) {
+    server.looked_at = server.waits_since;
+    server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
+  }
+  lock_.Lock();
+  if (yielded && HasYieldedEnough(server)) Part(server);
+  if (looked_at != nullptr) {
+    --looked_at->held;
+    ReleaseIfUnused(*looked_at);
+  }
+}
+
 // The lock is held on entry and on return.
 absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns) {
   const int64_t until = ToMonotonic(deadline_ns);
@@ -431,23 +452,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
     const int cpu = sched_getcpu();
     if (std::exchange(may_spin, false) && first) {
-      const View view(server, channel);
-      auto done = [&] { return view.HasNews(); };
-      ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
-      if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
-      lock_.Unlock();
-      CountWait(server);
-      const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
-      if (server.client_cpu != cpu) {
-        server.looked_at = server.waits_since;
-        server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
-      }
-      lock_.Lock();
-      if (yielded && HasYieldedEnough(server)) Part(server);
-      if (looked_at != nullptr) {
-        --looked_at->held;
-        ReleaseIfUnused(*looked_at);
-      }
+      WaitAwakeToReceive(server, channel, cpu);
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
       Tracer::Sleeps(server, channel);
