@@ -28,7 +28,7 @@ const char kRunHelp[] =
     "                 a broker of its own, --broker=private)\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's); on the host real ones (all)\n"
-    "  --trace FILE   writes a trace for Perfetto\n"
+    "  --trace FILE   writes a trace for Perfetto; on the host once the run has ended\n"
     "  --timeline FILE, --timeline-window 10ms..60ms   draws what happened, as SVG\n"
     "  --twice        runs it a second time and fails unless both runs were the same\n"
     "  --json FILE    writes the summary's figures for programs\n";
