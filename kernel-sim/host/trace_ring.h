@@ -105,7 +105,16 @@ inline constinit thread_local TraceRing* t_trace_ring __attribute__((tls_model("
 
 inline void WriteRecord(TraceRing& ring, const TraceRecord& record) {
   const uint64_t count = ring.written.load(std::memory_order_relaxed);
-  std::memcpy(&ring.records[count % kRingRecords], &record, sizeof(record));
+  // Field by field: a copy of what was just put together would wait for its parts.
+  TraceRecord& place = ring.records[count % kRingRecords];
+  place.ticks = record.ticks;
+  place.thread = record.thread;
+  place.kind = record.kind;
+  place.state = record.state;
+  place.place = record.place;
+  place.value = record.value;
+  place.object = record.object;
+  place.extra = record.extra;
   // Release: in this order, should the process be killed in between.
   ring.written.store(count + 1, std::memory_order_release);
   __builtin_prefetch(&ring.records[(count + 2) % kRingRecords], /*rw=*/1);  // the next line
