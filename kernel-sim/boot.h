@@ -87,6 +87,8 @@ struct HostOptions {
   // For tests: large messages go the way they go where Linux does not permit a process to copy from
   // and to another.
   bool copies_through_link = false;
+  // Told the whole run once that is over, in order of time (docs/host.md, "Tracing").
+  TraceSink* trace = nullptr;
 };
 
 struct ProcessReport {
@@ -124,6 +126,7 @@ struct RunReport {
   bool timed_out = false;  // limit_ns was reached
   std::vector<std::string>
       problems;  // one line each: deadlock and who waits on whom, faults, offences, crashes
+  std::vector<std::string> notes;  // one line each: what is worth knowing, and is no problem
   int64_t end_ns = 0;
   uint64_t kernel_calls = 0;
   uint64_t context_switches = 0;

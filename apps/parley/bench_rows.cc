@@ -28,7 +28,7 @@ void PrintHeader(int name_width) {
 }
 
 void PrintRow(const Row& row, int name_width) {
-  std::printf("%-*s %12s %12s %12s %8.1f\n", name_width, row.name.c_str(),
+  std::printf("%-*s %12s %12s %12s %8.2f\n", name_width, row.name.c_str(),
               FormatNs(std::lround(row.median)).c_str(), FormatNs(std::lround(row.p99)).c_str(),
               FormatNs(std::lround(row.floor)).c_str(), Ratio(row));
   std::fflush(stdout);

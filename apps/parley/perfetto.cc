@@ -47,7 +47,9 @@ void PerfettoTrace::CloseSlice(parley::ThreadId id, Thread& thread, int64_t now_
         R"({"ph":"X","cat":"state","name":"%s","pid":%d,"tid":%d,%s,"args":{"on":%s}})", state,
         parley::Raw(thread.process), parley::Raw(id), when, JsonString(thread.on)));
   }
-  if (thread.state == parley::ThreadState::kRunning && now_ns > thread.since_ns) {
+  if (thread.state == parley::ThreadState::kRunning && now_ns > thread.since_ns &&
+      thread.cpu != parley::kNoCpu) {
+    has_cpus_ = true;
     Entry(absl::StrFormat(R"({"ph":"X","cat":"cpu","name":%s,"pid":%d,"tid":%d,%s})",
                           JsonString(absl::StrCat(processes_[thread.process], "/", thread.name)),
                           kCpuTracks, thread.cpu, when));
@@ -101,8 +103,10 @@ void PerfettoTrace::OnEvent(const parley::TraceEvent& event) {
 
 absl::Status PerfettoTrace::Finish(int64_t end_ns) {
   for (parley::ThreadId id : order_) CloseSlice(id, threads_[id], end_ns);
-  Entry(absl::StrFormat(R"({"ph":"M","name":"process_name","pid":%d,"args":{"name":"CPUs"}})",
-                        kCpuTracks));
+  if (has_cpus_) {
+    Entry(absl::StrFormat(R"({"ph":"M","name":"process_name","pid":%d,"args":{"name":"CPUs"}})",
+                          kCpuTracks));
+  }
   file_.Write("\n]\n");
   return file_.Commit();
 }

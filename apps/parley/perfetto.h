@@ -1,6 +1,6 @@
 // A trace as JSON that Perfetto (and chrome://tracing) opens: a track for each thread with its
-// states, a counter track with its effective priority, a track for each CPU, and flow arrows from
-// send to receive to reply.
+// states, a counter track with its effective priority, a track for each CPU where the kernel knows
+// who has it, and flow arrows from send to receive to reply.
 #ifndef PARLEY_APPS_PARLEY_PERFETTO_H_
 #define PARLEY_APPS_PARLEY_PERFETTO_H_
 
@@ -39,6 +39,7 @@ class PerfettoTrace : public parley::TraceSink {
 
   OutputFile file_;
   bool first_ = true;
+  bool has_cpus_ = false;
   absl::flat_hash_map<parley::ThreadId, Thread> threads_;
   absl::flat_hash_map<parley::ProcessId, std::string> processes_;
   absl::flat_hash_map<parley::ChannelId, std::string> channels_;

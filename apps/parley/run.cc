@@ -1,5 +1,6 @@
 // `parley run` and `parley replay`: one run, its pictures and its summary.
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -19,15 +20,15 @@ const char kRunHelp[] =
     "usage: parley run MANIFEST [--kernel=sim|host] [--seed N] [--cpus N] [--trace FILE]\n"
     "                  [--timeline FILE] [--timeline-window BEGIN..END] [--twice]\n"
     "                  [--json FILE] [--broker=private|service|PATH] [--low-latency]\n\n"
-    "  --kernel=host  runs it as real processes, in real time; only --cpus, --json, --broker and\n"
-    "                 --low-latency go with it\n"
+    "  --kernel=host  runs it as real processes, in real time; --seed and --twice do not go with "
+    "it\n"
     "  --low-latency  on the host: threads spin longer before they sleep, and idle CPUs are kept\n"
     "                 awake where that is permitted, for the energy that costs\n"
     "  --broker=service, --broker=PATH   joins parleyd, whose names it then shares (default:\n"
     "                 a broker of its own, --broker=private)\n"
     "  --seed N       choices and tokens are drawn from N (default: the manifest's)\n"
     "  --cpus N       virtual CPUs (default: the manifest's); on the host real ones (all)\n"
-    "  --trace FILE   writes a trace for Perfetto\n"
+    "  --trace FILE   writes a trace for Perfetto; on the host once the run has ended\n"
     "  --timeline FILE, --timeline-window 10ms..60ms   draws what happened, as SVG\n"
     "  --twice        runs it a second time and fails unless both runs were the same\n"
     "  --json FILE    writes the summary's figures for programs\n";
@@ -66,14 +67,14 @@ class Pictures : public parley::TraceSink {
 
   TraceSink* sink() { return sinks_.empty() ? nullptr : this; }
 
-  absl::Status Finish(const std::string& title, int64_t end_ns) {
+  absl::Status Finish(const std::string& title, const parley::RunReport& report) {
     if (trace_ != nullptr) {
-      if (absl::Status done = trace_->Finish(end_ns); !done.ok()) return done;
+      if (absl::Status done = trace_->Finish(report.end_ns); !done.ok()) return done;
     }
     if (timeline_ == nullptr) return absl::OkStatus();
     auto file = OutputFile::Create(timeline_path_);
     if (!file.ok()) return file.status();
-    file->Write(timeline_->Draw(title, end_ns));
+    file->Write(timeline_->Draw(title, report.end_ns, report.real_time));
     return file->Commit();
   }
 
@@ -107,9 +108,17 @@ absl::Status WriteJson(const std::string& path, const Manifest& manifest,
   return file->Commit();
 }
 
-int Report(const Manifest& manifest, const absl::StatusOr<parley::RunReport>& report,
-           const Arguments& arguments) {
+using Run = std::function<absl::StatusOr<parley::RunReport>(parley::TraceSink*)>;
+
+// One run with its pictures and figures; its exit status.
+int RunAndReport(const Manifest& manifest, const Arguments& arguments, const Run& run) {
+  Pictures pictures;
+  if (absl::Status opened = pictures.Open(arguments); !opened.ok()) return Misplaced(opened);
+  const auto report = run(pictures.sink());
   if (!report.ok()) return Failure(report.status());
+  if (absl::Status drawn = pictures.Finish(manifest.name, *report); !drawn.ok()) {
+    return Failure(drawn);
+  }
   if (arguments.Has("--json")) {
     if (absl::Status written = WriteJson(arguments.Get("--json"), manifest, *report);
         !written.ok()) {
@@ -120,29 +129,32 @@ int Report(const Manifest& manifest, const absl::StatusOr<parley::RunReport>& re
   return Failed(manifest, *report) ? 1 : 0;
 }
 
-int RunAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
-                 const Arguments& arguments, bool twice) {
-  Pictures pictures;
-  if (absl::Status opened = pictures.Open(arguments); !opened.ok()) {
-    return absl::IsInvalidArgument(opened) ? Misuse(opened) : Failure(opened);
-  }
-  auto report = RunOnce(manifest, choices, pictures.sink(), twice);
-  if (!report.ok()) return Failure(report.status());
-  if (absl::Status drawn = pictures.Finish(manifest.name, report->end_ns); !drawn.ok()) {
-    return Failure(drawn);
-  }
-  const int outcome = Report(manifest, report, arguments);
-  if (twice) {
+int RunOnHostAndReport(const Manifest& manifest, const Arguments& arguments,
+                       parley::HostOptions options) {
+  return RunAndReport(manifest, arguments, [&](parley::TraceSink* sink) {
+    options.trace = sink;
+    return RunOnHost(manifest, options);
+  });
+}
+
+int SimulateAndReport(const Manifest& manifest, const parley::ChoiceSpec& choices,
+                      const Arguments& arguments, bool twice) {
+  std::optional<uint64_t> first;
+  const int outcome = RunAndReport(manifest, arguments, [&](parley::TraceSink* sink) {
+    auto report = RunOnce(manifest, choices, sink, twice);
+    if (report.ok()) first = report->trace_hash;
+    return report;
+  });
+  if (twice && first) {
     auto again = RunOnce(manifest, choices, nullptr, true);
     if (!again.ok()) return Failure(again.status());
-    if (again->trace_hash != report->trace_hash) {
+    if (again->trace_hash != *first) {
       std::fprintf(stderr,
                    "the second run differed from the first: a program depends on something "
                    "outside the simulation (a clock, an address, a global)\n");
       return 1;
     }
-    std::printf("twice: both runs were the same (%016lx)\n",
-                static_cast<unsigned long>(report->trace_hash));
+    std::printf("twice: both runs were the same (%016lx)\n", static_cast<unsigned long>(*first));
   }
   return outcome;
 }
@@ -177,7 +189,7 @@ int RunCommand(const std::vector<std::string>& words) {
   auto manifest = ReadManifest(arguments->position(0));
   if (!manifest.ok()) return Failure(manifest.status());
   if (kernel == "host") {
-    for (const char* flag : {"--seed", "--trace", "--timeline", "--timeline-window", "--twice"}) {
+    for (const char* flag : {"--seed", "--twice"}) {
       if (!arguments->Has(flag)) continue;
       return Misuse(absl::InvalidArgumentError(
           absl::StrCat(flag, ": only the simulated kernel has that; leave --kernel=host out")));
@@ -190,7 +202,7 @@ int RunCommand(const std::vector<std::string>& words) {
                                       .limit_ns = manifest->options.limit_ns,
                                       .low_latency = arguments->Has("--low-latency"),
                                       .join = *broker};
-    return Report(*manifest, RunOnHost(*manifest, host), *arguments);
+    return RunOnHostAndReport(*manifest, *arguments, host);
   }
   for (const char* flag : {"--broker", "--low-latency"}) {
     if (!arguments->Has(flag)) continue;
@@ -206,7 +218,7 @@ int RunCommand(const std::vector<std::string>& words) {
   parley::ChoiceSpec choices;
   if (arguments->Has("--seed")) choices.strategy = parley::ChoiceSpec::Strategy::kRandom;
   choices.seed = manifest->options.seed;
-  return RunAndReport(*manifest, choices, *arguments, arguments->Has("--twice"));
+  return SimulateAndReport(*manifest, choices, *arguments, arguments->Has("--twice"));
 }
 
 int ReplayCommand(const std::vector<std::string>& words) {
@@ -219,7 +231,7 @@ int ReplayCommand(const std::vector<std::string>& words) {
   parley::ChoiceSpec choices;
   choices.strategy = parley::ChoiceSpec::Strategy::kReplay;
   choices.script = *std::move(script);
-  return RunAndReport(*manifest, choices, *arguments, false);
+  return SimulateAndReport(*manifest, choices, *arguments, false);
 }
 
 }  // namespace parley_tool

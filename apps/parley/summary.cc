@@ -98,6 +98,7 @@ void PrintSummary(const Manifest& manifest, const parley::RunReport& report) {
                 static_cast<unsigned long>(report.context_switches));
   }
   PrintProblems(manifest, report);
+  for (const std::string& note : report.notes) std::printf("%s\n", note.c_str());
   std::printf("\n");
   PrintProcesses(manifest, report);
   PrintResponses(report);

@@ -207,13 +207,13 @@ void Timeline::ArrangeLanes() {
   picture_.arrows = std::move(arrows);
 }
 
-std::string Timeline::Subtitle(int64_t run_end_ns, size_t all_lanes) const {
+std::string Timeline::Subtitle(int64_t run_end_ns, bool real_time, size_t all_lanes) const {
   const bool whole = window_.begin_ns == 0 && window_.end_ns >= run_end_ns;
   std::string text =
       whole ? absl::StrCat("the whole run, ", FormatNs(run_end_ns))
             : absl::StrCat(FormatNs(window_.begin_ns), " to ", FormatNs(window_.end_ns),
                            " of a run of ", FormatNs(run_end_ns));
-  absl::StrAppend(&text, " of virtual time");
+  absl::StrAppend(&text, real_time ? " of real time" : " of virtual time");
   if (elements_ >= kMaxElements) absl::StrAppend(&text, "; cut where the picture is full");
   if (all_lanes > kMaxLanes) {
     absl::StrAppend(&text, "; ", kMaxLanes, " of ", all_lanes, " threads");
@@ -221,13 +221,13 @@ std::string Timeline::Subtitle(int64_t run_end_ns, size_t all_lanes) const {
   return text;
 }
 
-std::string Timeline::Draw(const std::string& title, int64_t end_ns) {
+std::string Timeline::Draw(const std::string& title, int64_t end_ns, bool real_time) {
   Freeze(std::min(end_ns, window_.end_ns));
   const auto alive = std::count_if(picture_.lanes.begin(), picture_.lanes.end(),
                                    [](const auto& lane) { return !lane.segments.empty(); });
   ArrangeLanes();
   picture_.title = title;
-  picture_.subtitle = Subtitle(end_ns, static_cast<size_t>(alive));
+  picture_.subtitle = Subtitle(end_ns, real_time, static_cast<size_t>(alive));
   picture_.begin_ns = window_.begin_ns;
   picture_.end_ns = window_.end_ns;
   return DrawSvg(picture_);

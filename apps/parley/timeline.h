@@ -40,7 +40,7 @@ class Timeline : public parley::TraceSink {
   void OnEvent(const parley::TraceEvent& event) override;
 
   // The picture; says in its subtitle which part of the run it shows. `end_ns`: when the run ended.
-  std::string Draw(const std::string& title, int64_t end_ns);
+  std::string Draw(const std::string& title, int64_t end_ns, bool real_time = false);
 
   static constexpr size_t kMaxElements = 4000;  // bars, arrows and remarks
   static constexpr size_t kMaxLanes = 48;
@@ -63,7 +63,7 @@ class Timeline : public parley::TraceSink {
   void Begin(int64_t now_ns);
   void Freeze(int64_t now_ns);
   void ArrangeLanes();
-  std::string Subtitle(int64_t run_end_ns, size_t all_lanes) const;
+  std::string Subtitle(int64_t run_end_ns, bool real_time, size_t all_lanes) const;
 
   const bool follows_remarks_;
   Window window_;

@@ -15,12 +15,12 @@
 namespace parley {
 
 enum class TraceKind : uint8_t {
-  kState,  // thread: state in `state`; cpu for RUNNING; `object` = channel waited on (SEND, REPLY,
-           // RECEIVE)
-  kPriority,    // thread: effective priority in `priority`, base in `value`
-  kSend,        // thread sent: `serial`, `object` = channel, `value` = bytes
-  kReceive,     // thread received `serial` on `object`
-  kReply,       // thread replied to `serial`, `peer` = client thread, `value` = bytes
+  kState,     // thread: state in `state`; cpu for RUNNING (or kNoCpu); `object` = channel waited on
+              // (SEND, REPLY, RECEIVE)
+  kPriority,  // thread: effective priority in `priority`, base in `value`
+  kSend,      // thread sent: `serial`, `object` = channel, `value` = bytes
+  kReceive,   // thread received `serial` on `object`
+  kReply,     // thread replied to `serial`, `peer` = client thread, `value` = bytes
   kSendFailed,  // thread's send `serial` ended without a reply: `value` = Error
   kPulseSent,   // thread (or none: the kernel) queued a pulse on `object`: code in `state`, `value`
                 // = value
@@ -31,6 +31,9 @@ enum class TraceKind : uint8_t {
   kMark,           // thread: a remark of the program, in `text`
   kFault,          // a fault injected or an offence caught, in `text`
 };
+
+// The CPU is not known: of real processes Linux alone knows where, and whether, they run.
+inline constexpr uint16_t kNoCpu = 0xffff;
 
 struct TraceEvent {
   int64_t time_ns = 0;

@@ -55,7 +55,9 @@ void Process::Watch(int fd, uint64_t key) {
 void Process::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void* Process::RunAgent(void* process) {
-  static_cast<Process*>(process)->AgentLoop();
+  auto& self = *static_cast<Process*>(process);
+  self.tracer_.BeginAgent();
+  self.AgentLoop();
   return nullptr;
 }
 
@@ -185,6 +187,7 @@ void Process::OnEventAttached(Packet packet) {
   link->value = attached->value;
   link->descriptor = std::move(packet.fds[0]);
   link->memory = *std::move(mapped);
+  tracer_.NameEvent(attached->event, attached->channel);
   AddServedLink(std::move(link));
 }
 

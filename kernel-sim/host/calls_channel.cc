@@ -46,6 +46,7 @@ absl::StatusOr<ChannelHandle> Process::AddChannel(ChannelId id, uint32_t bell,
     channels_.erase(id);
     return Refuse(Error::kQuotaExhausted);
   }
+  tracer_.NameChannel(*channel);
   return channel_handles_.Add(channel.get());
 }
 

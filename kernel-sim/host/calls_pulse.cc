@@ -53,6 +53,7 @@ absl::Status Process::PulseSend(ConnectionHandle handle, const PulseSpec& pulse)
   if (!PutInLane(link.link().lane, pulse)) {
     return MakeError(Error::kQuotaExhausted, "as many pulses are queued as may be");
   }
+  Tracer::PulseSent(&current(), connection->channel, pulse);
   RingOut(*link.bell, link.first_bit + kLaneBit, 0);
   return absl::OkStatus();
 }
@@ -126,6 +127,7 @@ absl::Status Process::EventDeliver(const Token& token, std::optional<uint64_t> v
   if (!PutInLane(event.memory.As<Link>()->lane, pulse)) {
     return MakeError(Error::kQuotaExhausted, "as many pulses are queued as may be");
   }
+  Tracer::EventSent(current(), event.number, pulse);
   RingOut(*event.bell, event.first_bit + kLaneBit, 0);
   return absl::OkStatus();
 }

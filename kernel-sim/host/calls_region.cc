@@ -72,6 +72,7 @@ absl::StatusOr<Mapping> Process::RegionCreate(uint64_t bytes, const RegionOption
     return held.status();
   }
   (*held)->handles = 1;
+  Tracer::Region(RegionEvent::kCreated, (*held)->id);
   return MappingOf(region_handles_.Add(*held), **held);
 }
 
@@ -122,7 +123,10 @@ absl::StatusOr<Mapping> Process::RegionRedeem(const Token& token) {
     const AnswerInUse in_use(answers_in_use_, answer);
     Locked locked(lock_);
     auto held = answer.ok() ? Hold(*answer, /*owner=*/false) : answer.status();
-    if (held.ok()) redeemed_[token] = *held;
+    if (held.ok()) {
+      redeemed_[token] = *held;
+      Tracer::Region(RegionEvent::kRedeemed, (*held)->id);
+    }
     // One that was frozen after the broker's answer, and before it was held here.
     for (const Packet& replaced : early_replaced_) Replace(replaced);
     if (--redeeming_ == 0) early_replaced_.clear();
@@ -212,6 +216,7 @@ absl::Status Process::Freeze(HeldRegion& held) {
   held.renewed.Reset();
   held.frozen = true;
   held.rights = Rights::kRead;
+  Tracer::Region(RegionEvent::kFrozen, held.id);
   return MapOver(held.mapping, held.memory, /*writable=*/false);
 }
 
@@ -245,6 +250,7 @@ absl::Status Process::Reclaim(HeldRegion& held) {
   if (auto done = Ask(CommitRegion{held.capability, 0, 0}); !done.ok()) return done.status();
   Locked locked(lock_);
   ++held.reclaims;
+  Tracer::Region(RegionEvent::kReclaimed, held.id);
   held.out_leases = 0;
   held.contested.clear();
   ForgetLendsOf(held.capability);
@@ -309,6 +315,7 @@ void Process::OnGrantEnded(CapabilityId capability) {
   for (const auto& held : held_regions_) {
     if (held->capability == capability) ended.push_back(held.get());
   }
+  for (const HeldRegion* held : ended) Tracer::Region(RegionEvent::kRevoked, held->id);
   EndedRegions own;  // none: an owner's right does not end
   for (HeldRegion* held : ended) EndHeldIfUnused(*held, own);
 }

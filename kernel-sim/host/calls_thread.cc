@@ -54,6 +54,7 @@ HostThread* Process::MakeThread(const Scheduling& scheduling, std::string name) 
     entry.id = Raw(id);
     break;
   }
+  tracer_.NameThread(*thread);
   threads_.insert(std::move(record));
   return thread;
 }
@@ -65,6 +66,7 @@ void Process::BecomeThread(HostThread& thread) {
   thread.pthread = pthread_self();
   if (thread.scheduling.policy == Policy::kSporadic) BeginBudget(thread);
   if (thread.entry != nullptr) thread.entry->tid = thread.tid;
+  tracer_.Begin(thread);
   ApplyPriority(thread);
   ShowState(thread, ThreadState::kRunning);
 }
@@ -86,6 +88,7 @@ void* Process::RunThread(void* argument) {
   {
     Locked locked(process.lock_);
     process.EndThread(thread);
+    process.tracer_.End(thread);
     t_current_ = nullptr;
     process.ForgetIfUnnamed(thread);
   }

@@ -58,9 +58,11 @@ void Process::Count(std::string_view counter, int64_t delta) {
     ++report.counters_used;
   }
   found->total += delta;
+  Tracer::Text(RecordKind::kCounter, current(), name, static_cast<uint64_t>(found->total));
 }
 
-// For traces.
-void Process::Mark(std::string_view) { Enter().IgnoreError(); }
+void Process::Mark(std::string_view remark) {
+  if (Enter().ok()) Tracer::Text(RecordKind::kMark, current(), remark, 0);
+}
 
 }  // namespace parley::host

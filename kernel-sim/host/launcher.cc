@@ -21,6 +21,7 @@
 #include "kernel-sim/host/futex.h"
 #include "kernel-sim/host/service.h"
 #include "kernel-sim/host/spawn.h"
+#include "kernel-sim/host/ticks.h"
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
@@ -62,6 +63,7 @@ void Launcher::Fail(std::string problem) {
 
 RunReport Launcher::Run() {
   start_ns_ = MonotonicNs();
+  trace_scale_.begin_ticks = Ticks();
   std::stable_sort(initial_.begin(), initial_.end(),
                    [](const InitialProcess& a, const InitialProcess& b) {
                      if (a.name_server != b.name_server) return a.name_server;
@@ -84,6 +86,7 @@ RunReport Launcher::Run() {
   latency_.Reset();
   report_.real_time = true;
   report_.end_ns = MonotonicNs() - start_ns_;
+  if (options_.trace != nullptr) TellTrace();
   for (auto& [id, child] : children_) report_.processes.push_back(std::move(child.report));
   return std::move(report_);
 }
@@ -191,6 +194,7 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
       mmap(nullptr, sizeof(Farewell), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return false;
   child.farewell = SharedMapping(static_cast<std::byte*>(memory), sizeof(Farewell));
+  if (options_.trace != nullptr && !MakeTraceArea(child)) return false;
   std::fflush(nullptr);
   const pid_t launcher = getpid();
   child.pid = fork();
@@ -203,13 +207,17 @@ bool Launcher::Fork(Child& child, const Launch& launch, const Program& program) 
          .ticket = launch.ticket,
          .program = &program,
          .farewell = child.farewell.As<Farewell>(),
+         .trace = child.trace.As<TraceArea>(),
          .response_limit_ns = child.initial == nullptr ? kNever : child.initial->response_limit_ns,
          .low_latency = options_.low_latency,
          .copies_through_link = options_.copies_through_link});
     _exit(0);
   }
   // Its last words are nobody else's to write.
-  if (madvise(memory, sizeof(Farewell), MADV_DONTFORK) != 0) return false;
+  for (const SharedMapping* its : {&child.farewell, &child.trace}) {
+    if (its->address() == nullptr) continue;
+    if (madvise(its->address(), its->bytes(), MADV_DONTFORK) != 0) return false;
+  }
   child.pidfd = OpenPidfd(child.pid);
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = Raw(launch.process)}};
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, child.pidfd.get(), &event) == 0;
@@ -232,9 +240,11 @@ bool Launcher::Reap(Child& child, int options) {
   const Farewell& farewell = *memory.As<Farewell>();
   ProcessReport& report = child.report;
   ReadNumbers(farewell, used, report);
+  if (options_.trace != nullptr) KeepTrace(child);
   if (ending_) return true;  // it was running when the run ended
   report.running = false;
   report.exit = ReadExit(info, farewell);
+  if (options_.trace != nullptr) traced_.AddExit(report.id, report.exit, Ticks());
   if (!report.service) --foreground_;
   if (report.exit.kind > ExitKind::kKilled) {
     report_.problems.push_back(absl::StrCat(report.name, ": ", report.exit.reason));
@@ -258,6 +268,30 @@ void Launcher::KillAll() {
     if (child.pid >= 0) kill(child.pid, SIGKILL);
   }
   for (auto& [id, child] : children_) Reap(child);
+}
+
+// -- The trace
+
+// Linux finds memory for what is written only.
+bool Launcher::MakeTraceArea(Child& child) const {
+  void* memory = mmap(nullptr, sizeof(TraceArea), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  child.trace = SharedMapping(static_cast<std::byte*>(memory), sizeof(TraceArea));
+  child.trace.As<TraceArea>()->tells_answers = options_.join.empty() ? 0 : 1;
+  return true;
+}
+
+void Launcher::KeepTrace(Child& child) {
+  const SharedMapping memory = std::move(child.trace);
+  traced_.Add(child.report.id, child.report.name, *memory.As<TraceArea>());
+}
+
+void Launcher::TellTrace() {
+  trace_scale_.end_ticks = Ticks();
+  trace_scale_.end_ns = report_.end_ns;
+  traced_.Tell(trace_scale_, *options_.trace);
+  report_.notes = traced_.notes();
 }
 
 }  // namespace parley::host

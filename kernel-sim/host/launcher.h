@@ -19,6 +19,7 @@
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/process_main.h"
 #include "kernel-sim/host/run_scope.h"
+#include "kernel-sim/host/trace_merge.h"
 
 namespace parley::host {
 
@@ -36,7 +37,7 @@ class Launcher final : public Machine {
     const InitialProcess* initial = nullptr;  // null: some process's child
     pid_t pid = -1;
     UniqueFd pidfd;
-    SharedMapping farewell;
+    SharedMapping farewell, trace;
     std::optional<Launch> launch;  // the broker's word, for the next one
     std::string launch_tail;
   };
@@ -72,6 +73,9 @@ class Launcher final : public Machine {
   bool CheckInterrupt();
   bool Reap(Child& child, int options = 0);
   void KillAll();
+  bool MakeTraceArea(Child& child) const;
+  void KeepTrace(Child& child);
+  void TellTrace();
   void Fail(std::string problem);
   bool IsOver() const;
   const Program* FindProgram(std::string_view name) const;
@@ -107,6 +111,8 @@ class Launcher final : public Machine {
   std::map<uint32_t, Exit> exits_;
   size_t unconfirmed_ = 0;
   int64_t start_ns_ = 0;
+  TraceMerge traced_;
+  TickScale trace_scale_;
   bool failed_ = false, stopped_ = false, ending_ = false;
   RunReport report_;
 };

@@ -59,6 +59,7 @@ absl::Status Process::Block(HostThread& thread, ThreadState state, uint32_t bloc
   const int64_t until = ToMonotonic(deadline_ns);
   thread.granted = false;
   ShowState(thread, state, blocked_on);
+  Tracer::State(thread, state);
   absl::Status result;
   for (;;) {
     if (thread.granted) {
@@ -83,6 +84,7 @@ absl::Status Process::Block(HostThread& thread, ThreadState state, uint32_t bloc
     lock_.Lock();
   }
   ShowState(thread, ThreadState::kRunning);
+  Tracer::State(thread, ThreadState::kRunning);
   return result;
 }
 
@@ -143,6 +145,7 @@ void Process::TellLinux(HostThread& thread) {
 
 // Appends the channels that are served at less than before.
 void Process::ShowLevels(HostThread& thread, absl::InlinedVector<HostChannel*, 4>& lowered) {
+  Tracer::Priority(thread);
   if (thread.entry != nullptr) {
     thread.entry->effective.store(static_cast<uint8_t>(thread.effective()),
                                   std::memory_order_relaxed);

@@ -26,6 +26,7 @@
 #include "kernel-sim/host/packet.h"
 #include "kernel-sim/host/priority_lock.h"
 #include "kernel-sim/host/process_main.h"
+#include "kernel-sim/host/tracer.h"
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
@@ -305,6 +306,8 @@ class Process final : public Kernel {
   Inbound* Announce(HostThread& server, ReceiveResult& result);
   void Serve(HostThread& server, HostChannel& channel);
   static void ShowServes(HostThread& server);
+  void WaitAwakeToReceive(HostThread& server, HostChannel& channel,
+                          int cpu) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // as Block
   absl::Status WaitToReceive(HostThread& server, HostChannel& channel,
                              int64_t deadline_ns) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // as Block
   static bool CloseDoors(HostChannel& channel);
@@ -455,6 +458,7 @@ class Process final : public Kernel {
   int redeeming_ = 0;                   // threads that have asked to, and do not hold it yet;
   std::vector<Packet> early_replaced_;  // what came for them meanwhile
   Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
+  Tracer tracer_{start_.trace};
 
   // Calls that wait for their answers, and the socket's sending side.
   struct PendingCall {

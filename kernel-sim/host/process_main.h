@@ -9,6 +9,7 @@
 #include "kernel-sim/boot.h"
 #include "kernel-sim/host/farewell.h"
 #include "kernel-sim/host/fd.h"
+#include "kernel-sim/host/trace_ring.h"
 
 namespace parley::host {
 
@@ -18,6 +19,7 @@ struct ProcessStart {
   uint64_t ticket = 0;         // from Launch
   const Program* program = nullptr;
   Farewell* farewell = nullptr;
+  TraceArea* trace = nullptr;          // null: the run is not traced
   int64_t response_limit_ns = kNever;  // InitialProcess
   bool low_latency = false;            // HostOptions
   bool copies_through_link = false;    // HostOptions

@@ -221,6 +221,7 @@ bool Process::TakeMessage(HostThread& server, HostChannel& channel, Inbound& inb
   inheritance_.Receive(server, inbound, channel, inbound.link.ceiling);
   if (queued) --inbound.link.held;
   server.delivered = &inbound;
+  Tracer::Received(server, channel, inbound);
   ++numbers().messages_received;
   return true;
 }
@@ -241,6 +242,7 @@ bool Process::TakePulse(HostThread& server, HostChannel& channel, Pulse& pulse) 
   }
   inheritance_.ReceivePulse(server, info.priority, channel);
   server.pulse = info;
+  Tracer::PulseReceived(server, channel, info);
   return true;
 }
 
@@ -404,9 +406,31 @@ void Process::OpenDoors(HostChannel& channel) {
   }
 }
 
+// As long as that pays. The lock is held on entry and on return.
+void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int cpu) {
+  const View view(server, channel);
+  auto done = [&] { return view.HasNews(); };
+  ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
+  if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
+  lock_.Unlock();
+  CountWait(server);
+  const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
+  if (server.client_cpu != cpu) {
+    server.looked_at = server.waits_since;
+    server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
+  }
+  lock_.Lock();
+  if (yielded && HasYieldedEnough(server)) Part(server);
+  if (looked_at != nullptr) {
+    --looked_at->held;
+    ReleaseIfUnused(*looked_at);
+  }
+}
+
 // The lock is held on entry and on return.
 absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, int64_t deadline_ns) {
   const int64_t until = ToMonotonic(deadline_ns);
+  Tracer::Waits(server);
   inheritance_.AddReceiver(server, channel);
   server.receiving = &channel;
   ++channel.receivers;
@@ -428,22 +452,10 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
     const int cpu = sched_getcpu();
     if (std::exchange(may_spin, false) && first) {
-      const View view(server, channel);
-      auto done = [&] { return view.HasNews(); };
-      ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
-      if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
-      lock_.Unlock();
-      CountWait(server);
-      const bool yielded = server.client_cpu == cpu && server.receive_spin.Yield(done);
-      if (server.client_cpu != cpu) server.receive_spin.Spin(done);
-      lock_.Lock();
-      if (yielded && HasYieldedEnough(server)) Part(server);
-      if (looked_at != nullptr) {
-        --looked_at->held;
-        ReleaseIfUnused(*looked_at);
-      }
+      WaitAwakeToReceive(server, channel, cpu);
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
+      Tracer::Sleeps(server, channel);
       if (channel.paired && WantsToPair(server, cpu)) Pair(server, cpu);
       const View view(server, channel);
       server.asleep_at = view.OnlyBell();
@@ -464,6 +476,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   server.receiving = nullptr;
   --channel.receivers;
   ShowState(server, ThreadState::kRunning);
+  if (!result.ok()) Tracer::WaitEnded(server, channel);
   // Those who sleep on depend on the doors; if somebody rings, one of them is to look.
   if (channel.receivers > 0 && !channel.destroyed && !CloseDoors(channel)) {
     Drain(channel);

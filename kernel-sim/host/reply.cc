@@ -83,6 +83,9 @@ Slot* Process::EndAnswer(Inbound& inbound, const Ending& ending, absl::Status& o
   if (ending.is_short) slot.short_reply = ending.short_reply;
   const AnswerResult answered = Answer(slot, inbound.sequence, ending.how, watch);
   if (answered.client_left) outcome = Refuse(Error::kMessageGone);
+  if (!answered.client_left && !inbound.gone) {
+    Tracer::Replied(current(), inbound, ending.reply_bytes);
+  }
   bool wake = answered.wake;
   inbound.leased.clear();
   ++link.held;  // a last pulse of its client may be received on the way

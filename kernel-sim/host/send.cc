@@ -43,6 +43,7 @@ absl::StatusOr<SendResult> Process::Send(ConnectionHandle connection,
   if (ended.ok()) ended = AwaitReply(send);
   SendResult result;
   absl::Status answer = ended.ok() ? TakeAnswer(send, result) : ended;
+  tracer_.SendEnded(send.thread, send.out, send.sequence, send.slept, answer);
   EndSend(send, answer.ok());
   if (!ended.ok()) answer = Leave(std::move(answer));
   if (!answer.ok()) return answer;
@@ -145,8 +146,10 @@ absl::Status Process::Submit(Sending& send) {
   slot.references = static_cast<uint8_t>(send.references.size());
   slot.client_cpu.store(cpu, std::memory_order_relaxed);
   const bool ring = host::Submit(slot, send.sequence);
-  Stamp(slot, send.sequence, Ticks());
+  const uint64_t sent = Ticks();
+  Stamp(slot, send.sequence, sent);
   if (ring) RingOut(*send.out.link->bell, send.out.bit(), 0);
+  Tracer::Sent(send.thread, send.out, send.sequence, send.request_bytes, sent);
   // Whoever has changed the level meanwhile (ApplyPriority) may have written before this thread.
   if (send.thread.send_level.load() != level) {
     Locked locked(lock_);
@@ -196,6 +199,7 @@ absl::Status Process::AwaitReply(Sending& send) {
     }
     if (const uint32_t expected = PrepareSleep(slot, send.sequence)) {
       const int64_t asleep = MonotonicNs();
+      send.slept = true;
       FutexWait(slot.answer, expected, std::min(send.until, send.next_check), Sharing::kShared);
       AfterSleep(thread, MonotonicNs() - asleep);
     }

@@ -17,6 +17,7 @@ struct Process::Sending {
   int64_t begun_ns = 0;           // with a response limit, else 0
   int64_t until = kNever;         // CLOCK_MONOTONIC; of its deadline, or of its grace
   bool knocked = false;
+  bool slept = false;
   int64_t check_after_ns = 2'000'000;  // L4: how long after the last look the next one is,
   int64_t next_check = kNever;         // and when
   struct Reference {

@@ -12,6 +12,7 @@ namespace parley::host {
 
 void Process::OfferPulse(HostChannel& channel, PulseSource source, const PulseInfo& pulse) {
   if (channel.destroyed) return;
+  Tracer::PulseSent(nullptr, channel.id, {pulse.code, pulse.value, pulse.priority});
   const PulseTable::Offered offered = channel.pulses.Offer(
       source, pulse.code, pulse.value, pulse.priority, pulse.badge, PulseTable::kNoQuota);
   if (offered.outcome == PulseTable::Outcome::kQueued) channel.Push(*offered.pulse, pulse.priority);

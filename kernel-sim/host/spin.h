@@ -37,16 +37,21 @@ class Spinner {
  public:
   explicit Spinner(const SpinBounds& bounds) : bounds_(bounds), budget_ns_(bounds.most_ns) {}
 
-  // Looks at done() until it holds or the time is up; returns whether it held.
-  template <typename Done>
-  bool Spin(Done done) {
+  // Looks at done() until it holds or the time is up; returns whether it held. `relax`: what is
+  // done between two looks.
+  template <typename Done, typename Relax>
+  bool Spin(Done done, Relax relax) {
     return Wait(done, [&] {
       for (int i = 0; i < kLooks; ++i) {
         if (done()) return true;
-        RelaxCpu();
+        relax();
       }
       return false;
     });
+  }
+  template <typename Done>
+  bool Spin(Done done) {
+    return Spin(done, RelaxCpu);
   }
   // The same, with others running on this CPU meanwhile.
   template <typename Done>

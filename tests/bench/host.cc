@@ -22,6 +22,16 @@ struct Job {
   Setup setup;
   bool by_region = false;  // the request is written into a region that the message refers to
   bool spin = true;        // ChannelOptions
+  bool traced = false;     // HostOptions
+};
+
+// Takes a trace and keeps nothing of it.
+class Forgetful : public parley::TraceSink {
+ public:
+  void OnProcess(parley::ProcessId, std::string_view) override {}
+  void OnThread(parley::ThreadId, parley::ProcessId, std::string_view) override {}
+  void OnChannel(parley::ChannelId, parley::ProcessId, std::string_view) override {}
+  void OnEvent(const parley::TraceEvent&) override {}
 };
 
 void Serve(ipc::Process& self, const Job& job) {
@@ -106,8 +116,10 @@ parley::InitialProcess ProcessOf(const std::string& program, bool service) {
 
 absl::StatusOr<std::vector<double>> MeasureHost(const Job& job) {
   Shared<Board> board;
+  Forgetful sink;
   auto machine =
-      ipc::MakeMachine(parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit)},
+      ipc::MakeMachine(parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit),
+                                           .trace = job.traced ? &sink : nullptr},
                        {{"names", ipc::RunNameServer},
                         {"server",
                          [&](ipc::Process& self) {
@@ -163,6 +175,16 @@ PeerKind HostSpinOff() {
   return {.name = "host", .sizes = {64}, .suffix = "-spin-off", .measure = [](const Setup& setup) {
             return MeasureHost({.setup = setup, .spin = false});
           }};
+}
+
+PeerKind HostTraced() {
+  return {
+      .name = "host",
+      .sizes = {64},
+      .placements = {Placement::kSameCore, Placement::kTwoCores},
+      .suffix = "-traced",
+      .floor_suffix = "/64",
+      .measure = [](const Setup& setup) { return MeasureHost({.setup = setup, .traced = true}); }};
 }
 
 }  // namespace parley_bench

@@ -58,8 +58,12 @@ std::string SizeName(size_t bytes) {
   return bytes >= kKi ? absl::StrCat(bytes / kKi, "Ki") : absl::StrCat(bytes);
 }
 
-// The row that a row with this placement stands on.
-std::string FloorName(Placement placement) {
+// The row that a row stands on.
+std::string FloorName(const Plan& plan) {
+  const Placement placement = plan.setup.placement;
+  if (!plan.kind.floor_suffix.empty()) {
+    return absl::StrCat(plan.kind.name, "/", PlacementName(placement), plan.kind.floor_suffix);
+  }
   if (placement == Placement::kTwoCores) return "floor/cache-line/two-cores";
   return absl::StrCat("floor/futex/", PlacementName(placement), "/64");
 }
@@ -72,8 +76,8 @@ std::vector<Plan> AllRows() {
   };
   for (const PeerKind& kind :
        {CacheLine(), Futex(), Yield(), Pipe(), UnixSocket(), MessageQueue(), ProcessVmReadv(),
-        SharedMemory(), Host(), HostSpinOff(), HostRegion(), ZeroMq(), Nng(), IceoryxBusy(),
-        IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
+        SharedMemory(), Host(), HostSpinOff(), HostTraced(), HostRegion(), ZeroMq(), Nng(),
+        IceoryxBusy(), IceoryxWaitSet(), CapnProto(), Grpc(), SdBus()}) {
     for (Placement placement : kind.placements) {
       for (size_t bytes : kind.sizes) {
         const std::string size = bytes == 0 ? "" : "/" + SizeName(bytes) + kind.suffix;
@@ -134,7 +138,7 @@ absl::StatusOr<std::vector<double>> Bench::MeasureOne(const Plan& plan) {
 
 void Bench::Add(const Plan& plan, std::vector<double> samples) {
   if (samples.empty()) return;
-  const std::vector<double>& floor = floors_[FloorName(plan.setup.placement)];
+  const std::vector<double>& floor = floors_[FloorName(plan)];
   const double floor_ns = floor.empty() ? 0 : parley_tool::Summarize("", floor, 0).median;
   rows_.push_back(parley_tool::Summarize(plan.name, std::move(samples), floor_ns));
   parley_tool::PrintRow(rows_.back(), kNameWidth);
@@ -142,7 +146,7 @@ void Bench::Add(const Plan& plan, std::vector<double> samples) {
 
 absl::Status Bench::Measure(const std::vector<Plan>& all, const std::vector<Plan>& wanted) {
   std::set<std::string> needed;
-  for (const Plan& plan : wanted) needed.insert(FloorName(plan.setup.placement));
+  for (const Plan& plan : wanted) needed.insert(FloorName(plan));
   for (const Plan& plan : all) {
     if (needed.count(plan.name) == 0) continue;
     auto samples = MeasureOne(plan);
@@ -154,10 +158,10 @@ absl::Status Bench::Measure(const std::vector<Plan>& all, const std::vector<Plan
     // rows.
     if (absl::StartsWith(plan.name, "host/")) {
       auto again = MeasureOne(*std::find_if(all.begin(), all.end(), [&](const Plan& floor) {
-        return floor.name == FloorName(plan.setup.placement);
+        return floor.name == FloorName(plan);
       }));
       if (!again.ok()) return again.status();
-      floors_[FloorName(plan.setup.placement)] = *std::move(again);
+      floors_[FloorName(plan)] = *std::move(again);
     }
     auto floor = floors_.find(plan.name);
     auto samples = floor != floors_.end() ? floor->second : MeasureOne(plan);

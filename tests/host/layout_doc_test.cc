@@ -16,6 +16,7 @@
 #include "doctest/doctest.h"
 #include "kernel-sim/host/farewell.h"
 #include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/trace_ring.h"
 
 namespace parley::host {
 namespace {
@@ -67,7 +68,36 @@ Structure DescribeFarewell() {
            PARLEY_FIELD(Farewell, counters)}};
 }
 
-std::vector<Structure> Structures() {
+constexpr char kTraceRing[] = "kernel-sim/host/trace_ring.h";
+
+std::vector<Structure> DescribeTrace() {
+  return {{"TraceArea",
+           kTraceRing,
+           sizeof(TraceArea),
+           {PARLEY_FIELD(TraceArea, rings_used), PARLEY_FIELD(TraceArea, names_used),
+            PARLEY_FIELD(TraceArea, nameless), PARLEY_FIELD(TraceArea, ringless),
+            PARLEY_FIELD(TraceArea, tells_answers), PARLEY_FIELD(TraceArea, names),
+            PARLEY_FIELD(TraceArea, rings)}},
+          {"TraceName",
+           kTraceRing,
+           sizeof(TraceName),
+           {PARLEY_FIELD(TraceName, of), PARLEY_FIELD(TraceName, bytes),
+            PARLEY_FIELD(TraceName, reserved), PARLEY_FIELD(TraceName, id),
+            PARLEY_FIELD(TraceName, channel), PARLEY_FIELD(TraceName, text)}},
+          {"TraceRing",
+           kTraceRing,
+           sizeof(TraceRing),
+           {PARLEY_FIELD(TraceRing, written), PARLEY_FIELD(TraceRing, records)}},
+          {"TraceRecord",
+           kTraceRing,
+           sizeof(TraceRecord),
+           {PARLEY_FIELD(TraceRecord, ticks), PARLEY_FIELD(TraceRecord, thread),
+            PARLEY_FIELD(TraceRecord, kind), PARLEY_FIELD(TraceRecord, state),
+            PARLEY_FIELD(TraceRecord, place), PARLEY_FIELD(TraceRecord, value),
+            PARLEY_FIELD(TraceRecord, object), PARLEY_FIELD(TraceRecord, extra)}}};
+}
+
+std::vector<Structure> DescribeOthers() {
   return {{"Link",
            kLayout,
            sizeof(Link),
@@ -117,6 +147,13 @@ std::vector<Structure> Structures() {
             PARLEY_FIELD(ThreadEntry, since), PARLEY_FIELD(ThreadEntry, name)}},
           {"GrantPage", kLayout, sizeof(GrantPage), {PARLEY_FIELD(GrantPage, words)}},
           DescribeFarewell()};
+}
+
+std::vector<Structure> Structures() {
+  std::vector<Structure> all = DescribeTrace();
+  const std::vector<Structure> others = DescribeOthers();
+  all.insert(all.end(), others.begin(), others.end());
+  return all;
 }
 
 #undef PARLEY_FIELD
