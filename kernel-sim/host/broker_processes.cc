@@ -268,8 +268,7 @@ bool Broker::OnJoin(PeerRecord& peer, const Packet& packet) {
   process.peer = &peer;
   process.join_call = packet.header()->call;
   process.stage = Stage::kWaiting;
-  RestoreIfComplete();
-  // Which may have welcomed it already.
+  RestoreIfComplete();  // which may have welcomed it already
   return process.stage != Stage::kWaiting || AwaitsNames(process) || AnswerJoin(process);
 }
 

@@ -4,114 +4,19 @@
 // something, and their processes have gone on without it. So each entry is looked at as if it were
 // a claim, and what does not fit together is left out: its entry goes, and whoever knows of it is
 // told that it has ended.
+#include "kernel-sim/host/broker_restore.h"
+
 #include <algorithm>
 #include <map>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "kernel-sim/core/check.h"
-#include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
 
 namespace parley::host {
 
 using Stage = ProcessRecord::Stage;
-
-class Broker::Restoration {
- public:
-  explicit Restoration(Broker& broker) : broker_(broker) {}
-
-  // In the order in which things rest on each other.
-  void Run() {
-    ReturnProcesses();
-    Each(&Restoration::Channel);
-    Each(&Restoration::Bell);
-    EndSilentChannels();
-    Each(&Restoration::Region);
-    Each(&Restoration::Event);
-    Capabilities();
-    Each(&Restoration::Word);
-    Connections();
-    Each(&Restoration::Lend);
-    for (Returned& returned : returned_) ClearOtherWords(returned);
-    for (Returned& returned : returned_) returned.entries.clear();  // what was left out goes
-    for (const Returned& returned : returned_) TellWhatEnded(returned);
-    TellMemories();
-    for (const Returned& returned : returned_) {
-      broker_.Conclude(*returned.process->peer, returned.claims->call, Packet::Of(0, Done{}));
-    }
-  }
-
- private:
-  struct Returned {
-    ProcessRecord* process = nullptr;
-    std::shared_ptr<Rejoining> claims;
-    uint64_t device = 0;
-    std::vector<ReadEntry> entries;
-    absl::flat_hash_set<uint32_t> words;  // of its grant page, in use
-  };
-
-  template <typename T>
-  void Each(void (Restoration::*restore)(Returned&, const T&, LedgerEntry&)) {
-    for (Returned& returned : returned_) {
-      for (ReadEntry& read : returned.entries) {
-        if (read.kind == T::kKind) (this->*restore)(returned, read.As<T>(), read.entry);
-      }
-    }
-  }
-
-  void ReturnProcesses();
-  void Channel(Returned& owner, const ChannelEntry& was, LedgerEntry& entry);
-  void Bell(Returned& owner, const BellEntry& was, LedgerEntry& entry);
-  void EndSilentChannels();
-  void Region(Returned& owner, const RegionEntry& was, LedgerEntry& entry);
-  void Event(Returned& owner, const EventEntry& was, LedgerEntry& entry);
-  void Capabilities();
-  void Grant(Returned& granter, const CapabilityEntry& was, LedgerEntry& entry);
-  void Word(Returned& holder, const GrantWordEntry& was, LedgerEntry& entry);
-  void Connections();
-  struct Link {
-    LinkEntry was;
-    LedgerEntry* entry;
-  };
-  void Connection(Returned& client, const std::vector<Link>& links);
-  bool MayConnect(const Returned& client, const LinkEntry& was) const;
-  void Lend(Returned& lender, const LendEntry& was, LedgerEntry& entry);
-  void ClearOtherWords(Returned& returned);
-  void TellWhatEnded(const Returned& returned);
-  void TellMemories();
-
-  Returned* Find(ProcessId process) {
-    auto found = by_process_.find(process);
-    return found == by_process_.end() ? nullptr : &returned_[found->second];
-  }
-  static bool Is(const UniqueFd& fd, const Returned& by, uint64_t inode) {
-    if (!fd.valid() || inode == 0 || !IsSharedMemory(fd)) return false;
-    const FileIdentity identity = IdentityOf(fd);
-    return identity.device == by.device && identity.inode == inode;
-  }
-  bool IsNewCapability(CapabilityId id) const {
-    return id != CapabilityId::kNone && !broker_.capabilities_.IsLive(id);
-  }
-  // Whether the word holds this, and nothing else has it.
-  static bool CanHaveWord(const Returned& returned, uint32_t word, uint64_t value) {
-    return word < kGrantWords && value != 0 && !returned.words.contains(word) &&
-           returned.process->grants.As<GrantPage>()->words[word].load() == value;
-  }
-  static BellPlace FreePlace(const ChannelRecord& channel, uint32_t bell, uint32_t place,
-                             uint32_t uid) {
-    for (const auto& record : channel.bells) {
-      if (record->number != bell || record->uid != uid) continue;
-      if (place < BellRecord::kPlaces && !record->taken[place]) return {record.get(), place};
-    }
-    return {};
-  }
-
-  Broker& broker_;
-  std::vector<Returned> returned_;
-  absl::flat_hash_map<ProcessId, size_t> by_process_;
-  absl::flat_hash_set<Token> tokens_;
-};
 
 void Broker::Restoration::ReturnProcesses() {
   std::vector<ProcessId> ids;
@@ -465,70 +370,6 @@ void Broker::Restoration::ClearOtherWords(Returned& returned) {
     if (returned.words.contains(word)) continue;
     if (words[word].load() != 0) words[word].store(0);
     if (word < process.words_used) process.free_words.push_back(word);
-  }
-}
-
-void Broker::Restoration::TellWhatEnded(const Returned& returned) {
-  const ProcessRecord& process = *returned.process;
-  const Rejoining& claims = *returned.claims;
-  uint64_t told = 0;  // its links follow each other
-  for (const auto& [number, first_bit] : claims.links) {
-    const auto connection = static_cast<uint32_t>(number);
-    if (number == told || broker_.FindOwnConnection(process, connection) != nullptr) continue;
-    told = number;
-    broker_.Notify(process, ChannelGone{connection, 0});
-  }
-  const auto serves = [&](uint64_t number) {
-    auto found = broker_.connections_.find(static_cast<uint32_t>(number));
-    const bool is_its = found != broker_.connections_.end() && found->second->channel != nullptr &&
-                        found->second->channel->owner == &process;
-    return is_its ? found->second.get() : nullptr;
-  };
-  told = 0;
-  for (const auto& [number, first_bit] : claims.served_links) {
-    if (number == told || serves(number) != nullptr) continue;
-    told = number;
-    broker_.Notify(process, Detached{static_cast<uint32_t>(number)});
-  }
-  for (const auto& [number, lend] : claims.served_lends) {
-    const ConnectionRecord* connection = serves(number);
-    if (connection == nullptr) continue;
-    const bool stands = std::any_of(connection->lent.begin(), connection->lent.end(),
-                                    [&](const auto& lent) { return lent.second.number == lend; });
-    if (!stands) broker_.Notify(process, Unlent{static_cast<uint32_t>(number), lend});
-  }
-  const auto tell_if_ended = [&](uint64_t id) {
-    const Capability* capability = broker_.capabilities_.Find(CapabilityId{id});
-    if (capability != nullptr && capability->holder == process.id) return;
-    broker_.Notify(process, GrantEnded{CapabilityId{id}});
-  };
-  for (uint64_t id : claims.grants_held) tell_if_ended(id);
-  for (const auto& [id, memories] : claims.regions) tell_if_ended(id);
-}
-
-// Of what was lent or frozen last, the word may have been lost. It does no harm twice.
-void Broker::Restoration::TellMemories() {
-  for (const auto& [number, connection] : broker_.connections_) {
-    for (const auto& [id, lent] : connection->lent) {
-      const RegionRecord& region = *broker_.FindRegion(Raw(id));
-      const ProcessRecord& server = *connection->channel->owner;
-      auto memory = broker_.MemoryFor(region, server, lent.by.rights());
-      if (!memory.ok()) continue;
-      Packet packet = MakeLent(number, lent.number, region, lent.by.rights());
-      packet.fds.push_back(*std::move(memory));
-      broker_.outlet_.Send(server.peer->id, std::move(packet));
-    }
-  }
-  for (const auto& [id, dependents] : broker_.dependents_) {
-    const Capability& capability = *broker_.capabilities_.Find(id);
-    if (dependents.grant_words.empty() || capability.object.kind != ObjectKind::kRegion) continue;
-    const RegionRecord& region = *broker_.FindRegion(capability.object.id);
-    if (!region.frozen || region.root == id) continue;
-    auto memory = ReopenReadOnly(region.memory);
-    if (!memory.ok()) continue;
-    Fds fds;
-    fds.push_back(*std::move(memory));
-    broker_.Notify(*dependents.holder, Replaced{id}, std::move(fds));
   }
 }
 
