@@ -122,9 +122,7 @@ void Broker::Conclude(const PeerRecord& peer, uint32_t call, Answer answer) {
     packet = Packet::Of(call, Failed{static_cast<uint32_t>(ErrorOf(answer.status()))},
                         text.substr(0, kMaxFailureBytes));
   }
-  Header header = *packet.header();
-  header.call = call;
-  std::memcpy(packet.bytes.data(), &header, sizeof(header));
+  packet.SetCall(call);
   outlet_.Send(peer.id, std::move(packet));
 }
 

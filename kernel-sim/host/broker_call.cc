@@ -10,12 +10,6 @@ absl::Status BrokerGone() {
   return MakeError(Error::kNoSuchChannel, "the broker has gone; what is connected goes on");
 }
 
-void SetCall(Packet& packet, uint32_t number) {
-  Header header = *packet.header();
-  header.call = number;
-  std::memcpy(packet.bytes.data(), &header, sizeof(header));
-}
-
 // The Status inside a Failed, or the packet.
 absl::StatusOr<Packet> Unpack(Packet packet) {
   const auto failed = packet.As<Failed>();
@@ -52,13 +46,13 @@ absl::StatusOr<Packet> Process::Ask(Packet packet) {
     const bool waits = broker_is_ == BrokerIs::kAway && !calls_fail_;
     if (broker_is_ != BrokerIs::kThere && !waits) {
       if (broker_is_ == BrokerIs::kAway && IsAnEnd(packet.header()->kind)) {
-        SetCall(packet, NextCall());
+        packet.SetCall(NextCall());
         untold_.push_back(std::move(packet));
       }
       return BrokerGone();
     }
     const uint32_t number = NextCall();
-    SetCall(packet, number);
+    packet.SetCall(number);
     pending_[number] = &call;
     // Where that fails the agent finds out, and sends it to the next broker.
     if (!waits) SendPacket(broker_, packet).IgnoreError();
@@ -73,7 +67,7 @@ absl::StatusOr<Packet> Process::Ask(Packet packet) {
 void Process::TellBroker(Packet packet) {
   Locked locked(broker_lock_);
   if (broker_is_ == BrokerIs::kGone) return;
-  SetCall(packet, NextCall());
+  packet.SetCall(NextCall());
   if (broker_is_ == BrokerIs::kAway) return untold_.push_back(std::move(packet));
   SendPacket(broker_, packet).IgnoreError();  // else the next one learns it from the claims
 }

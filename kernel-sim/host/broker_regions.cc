@@ -204,6 +204,7 @@ Broker::Answer Broker::OnRenewRegion(ProcessRecord& owner, const RenewRegion& ca
   auto sent = Duplicate(*memory);
   if (!sent.ok()) return sent.status();
   (*region)->renewed = *std::move(memory);
+  (*region)->was_reclaimed = false;  // what it commits next is this
   Enter(**region);
   return DescribeToOwner(**region, *std::move(sent));
 }

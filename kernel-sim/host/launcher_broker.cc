@@ -43,12 +43,6 @@ absl::Status NoBroker() {
   return MakeError(Error::kQuotaExhausted, absl::StrCat("no broker: ", strerror(errno)));
 }
 
-void SetCall(Packet& packet, uint32_t number) {
-  Header header = *packet.header();
-  header.call = number;
-  std::memcpy(packet.bytes.data(), &header, sizeof(header));
-}
-
 bool HasEnded(const UniqueFd& pidfd, int64_t wait_ns) {
   pollfd ended = {pidfd.get(), POLLIN, 0};
   return poll(&ended, 1, static_cast<int>(wait_ns / 1'000'000)) == 1;
@@ -217,7 +211,7 @@ absl::StatusOr<Packet> Launcher::Ask(const Packet& packet) {
 absl::StatusOr<Packet> Launcher::AskOnce(uint32_t number, const Packet& packet) {
   Packet call;
   call.bytes = packet.bytes;
-  SetCall(call, number);
+  call.SetCall(number);
   if (absl::Status told = Tell(call); !told.ok()) return told;
   for (;;) {
     auto answer = Hear(kNever);

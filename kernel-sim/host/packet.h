@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -48,6 +49,10 @@ struct Packet {
     Header header;
     std::memcpy(&header, bytes.data(), sizeof(header));
     return header;
+  }
+  // REQUIRES: it has a header.
+  void SetCall(uint32_t call) {
+    std::memcpy(bytes.data() + offsetof(Header, call), &call, sizeof(call));
   }
   // The body as a T, none if it is another kind or too short.
   template <WireStruct T>

@@ -123,7 +123,8 @@ class Process {
   absl::StatusOr<Connection> Connect(const Token& token, absl::string_view label,
                                      const OpenOptions& options = {});
 
-  // -- Regions and capabilities. None of these blocks.
+  // -- Regions and capabilities. None of these blocks, but for what a host kernel's broker needs to
+  // answer; while that is replaced by another one 5 s at most, then kNoSuchChannel.
 
   // R1: `bytes` rounded up to pages of 4096, zeroed, for reading and writing. kQuotaExhausted: past
   // region_quota_bytes. kInvalidArgument: zero, or more than 64 GiB.
@@ -143,7 +144,7 @@ class Process {
   absl::Status Deliver(const EventToken& event);
   absl::Status Deliver(const EventToken& event, uint64_t value);
 
-  // -- Threads and processes. None of these blocks.
+  // -- Threads and processes. None of these blocks; Start as above.
 
   // Starts a thread that calls `body`, which is destroyed when the thread has ended. kNotPermitted:
   // above the ceiling (P6). kQuotaExhausted: no memory for another stack.
