@@ -141,7 +141,7 @@ int Direct(ipc::Process& self, Battlefield& field, uint64_t seed) {
     while (field.kills < kKills) {
       // Some while they are coming up.
       if (random() % 4 != 0) CHECK(self.CreateRegion(4096).ok());
-      self.Sleep(absl::Milliseconds(static_cast<int64_t>(random() % 800))).IgnoreError();
+      self.Sleep(absl::Milliseconds(static_cast<int64_t>(random() % 60))).IgnoreError();
       CHECK(KillTheBroker());
       ++field.brokers;
     }
