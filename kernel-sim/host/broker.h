@@ -277,6 +277,7 @@ class Broker {
   void TakeEarly(EarlyPackets& early);
   bool OnRejoin(PeerRecord& peer, const Packet& packet);
   absl::Status ReadLedger(PeerRecord& peer, const Rejoin& rejoin, const Packet& packet);
+  void EndLate(uint32_t pid, ProcessId id);
   bool OnClaims(PeerRecord& peer, const Packet& packet);
   static void TakeClaim(Rejoining& by, const Claim& claim, UniqueFd first, UniqueFd second);
   PeerRecord* FindRejoined(const ProcessRecord& process) const;

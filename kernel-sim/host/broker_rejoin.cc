@@ -96,7 +96,10 @@ bool Broker::OnRejoin(PeerRecord& peer, const Packet& packet) {
 }
 
 absl::Status Broker::ReadLedger(PeerRecord& peer, const Rejoin& rejoin, const Packet& packet) {
-  if (!restoring_) return MakeError(Error::kNotPermitted, "all have rejoined; this is too late");
+  if (!restoring_) {
+    EndLate(peer.far.pid, rejoin.process);
+    return MakeError(Error::kNotPermitted, "all have rejoined; this is too late");
+  }
   if (rejoin.version != kWireVersion || packet.fds.size() != 3) {
     return MakeError(Error::kInvalidArgument, "no process of this version");
   }
@@ -119,6 +122,16 @@ absl::Status Broker::ReadLedger(PeerRecord& peer, const Rejoin& rejoin, const Pa
   peer.rejoining->page = *std::move(mapped_page);
   peer.rejoining->grants = *std::move(mapped_grants);
   return absl::OkStatus();
+}
+
+// What it had has ended. So does it, since others may wait for it to join. REQUIRES: `pid` is
+// Linux's word.
+void Broker::EndLate(uint32_t pid, ProcessId id) {
+  ProcessRecord* process = FindProcess(id);
+  if (process == nullptr || process->stage != Stage::kLaunched) return;
+  if (process->adopted_pid != pid) return;
+  EndProcess(*process);
+  outlet_.Send(process->set->launcher, Packet::Of(0, Kill{id}));
 }
 
 bool Broker::OnClaims(PeerRecord& peer, const Packet& packet) {

@@ -373,12 +373,11 @@ void Broker::Restoration::ClearOtherWords(Returned& returned) {
   }
 }
 
-// Who comes later is refused, and ends what it had by itself.
+// Who comes later is refused, and ended.
 void Broker::Restore() {
   PARLEY_CHECK(restoring_);
   Restoration(*this).Run();
   restoring_ = false;
-  for (const auto& [id, process] : processes_) process->adopted_pid = 0;
   std::vector<PeerRecord*> nobodys;
   for (const auto& [id, peer] : peers_) {
     if (peer->set != nullptr) peer->set->adopts = 0;

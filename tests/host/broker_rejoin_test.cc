@@ -254,7 +254,7 @@ TEST_CASE("rejoin: a claim beyond the ledger, or with other descriptors, gives n
   CHECK(next.Word(world.server, world.redeemed.grant_word) == 0);  // the region is not there
 }
 
-TEST_CASE("rejoin: who does not come is not waited for long, and is refused later") {
+TEST_CASE("rejoin: who does not come is not waited for long, and is refused and ended later") {
   Restarted world;
   BrokerRig& next = world.Next();
   REQUIRE(world.Show(world.client, 2, world.RejoinOf(world.client)));
@@ -268,6 +268,26 @@ TEST_CASE("rejoin: who does not come is not waited for long, and is refused late
   CHECK(next.Notice<ChannelGone>(world.client.peer).first.connection == world.connected.connection);
   CHECK_FALSE(world.Show(world.server, 1, world.RejoinOf(world.server)));
   CHECK(BrokerRig::ErrorIn(next.TakeAnswer(world.server.peer, 500)) == Error::kNotPermitted);
+  CHECK(next.Notice<Kill>(next.launcher).first.process == world.server.process);
+}
+
+TEST_CASE("rejoin: a name server that comes too late keeps nobody waiting") {
+  BrokerRig first({}, Reign(0));
+  const Actor names = first.Start("names", {.name_server = true});
+  BrokerRig next({}, Reign(1), 1);
+  next.Expect<Done>(next.launcher, Adopt{names.launch, static_cast<uint32_t>(getpid()), 0},
+                    JoinTail({"names", "names"}));
+  next.outlet.now_ns = kLongPast;
+  next.broker.OnTick();
+  Actor newcomer = next.Launched("a newcomer");
+  newcomer.peer = next.NewPeer(1000);
+  next.broker.OnPacket(newcomer.peer, Packet::Of(500, Join{kWireVersion, 0, newcomer.ticket}));
+  CHECK(next.Silent(newcomer.peer));  // it may have been forked just now
+  const PeerId late = next.NewPeer(1000);
+  next.broker.OnPacket(late, Packet::Of(501, Rejoin{kWireVersion, names.process}));
+  next.broker.CheckInvariants();
+  CHECK(next.outlet.dropped.contains(late));
+  CHECK(next.TakeAnswer(newcomer.peer, 500).As<Joined>().has_value());
 }
 
 TEST_CASE("rejoin: who had not joined joins the next broker with its old ticket") {
