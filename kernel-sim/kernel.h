@@ -110,7 +110,11 @@ enum class KernelPulse : uint8_t {
   kDeath = 128,       // L1: value = the cookie given to Connect
   kDisconnect = 129,  // L2: value = the client's ProcessId
   kUnblock = 130,     // D3, D4: value = the message's serial
+  kReady = 131,       // a watched descriptor is ready: value = its WatchHandle
 };
+
+// What a descriptor is watched for.
+enum class Readiness : uint8_t { kReadable, kWritable };
 
 // R5: a range of one of the sender's regions, in a message.
 enum class Direction : uint8_t {
@@ -316,6 +320,20 @@ class Kernel {
   // First at `first_ns`, then every `period_ns` (0: once). kNever disarms. Re-arming replaces.
   virtual absl::Status TimerArm(TimerHandle timer, int64_t first_ns, int64_t period_ns) = 0;
   virtual void TimerDestroy(TimerHandle timer) noexcept = 0;
+
+  // -- Descriptors of the host's
+
+  // Queues KernelPulse::kReady of this priority on the channel once the descriptor is ready; the
+  // end of its far side, and errors, count as that. Watches a copy: the program may close its own.
+  // kInvalidArgument: not open, or never waited for, as files and folders. kNotPermitted: above the
+  // ceiling (P6). kQuotaExhausted: no descriptors.
+  virtual absl::StatusOr<WatchHandle> DescriptorWatch(ChannelHandle channel, int descriptor,
+                                                      Readiness readiness, int priority) = 0;
+  // After its pulse was received: the next one, at once if it is ready still. Does nothing before.
+  // kNoSuchChannel. Also made by destructors: it never unwinds the caller.
+  virtual absl::Status WatchRearm(WatchHandle watch) = 0;
+  // A pulse of it that is queued goes.
+  virtual void WatchClose(WatchHandle watch) noexcept = 0;
 
   // -- Mutexes and condition variables of one process, priority inheriting
 

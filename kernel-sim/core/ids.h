@@ -21,6 +21,7 @@ enum class ChannelHandle : uint32_t { kNone = 0 };
 enum class ConnectionHandle : uint32_t { kNone = 0 };
 enum class RegionHandle : uint32_t { kNone = 0 };
 enum class TimerHandle : uint32_t { kNone = 0 };
+enum class WatchHandle : uint32_t { kNone = 0 };
 enum class MutexHandle : uint32_t { kNone = 0 };
 enum class CondVarHandle : uint32_t { kNone = 0 };
 enum class ThreadHandle : uint32_t { kNone = 0 };

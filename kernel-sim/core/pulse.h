@@ -23,9 +23,10 @@
 
 namespace parley {
 
-// Who queues pulses: a connection, an event, a timer, each by its own number, or the kernel itself.
+// Who queues pulses: a connection, an event, a timer, a watched descriptor, each by its own number,
+// or the kernel itself.
 struct PulseSource {
-  enum class Kind : uint8_t { kKernel, kConnection, kEvent, kTimer };
+  enum class Kind : uint8_t { kKernel, kConnection, kEvent, kTimer, kDescriptor };
   Kind kind = Kind::kKernel;
   uint64_t number = 0;
   friend bool operator==(const PulseSource&, const PulseSource&) = default;

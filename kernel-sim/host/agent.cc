@@ -1,5 +1,5 @@
 // The agent: a thread of the kernel's own in each process. It waits for the broker's packets, far
-// processes' deaths, knocks and timers, and does what they ask for under the process's lock. It
+// processes' deaths, knocks, timers and watched descriptors, and does what they ask for under the process's lock. It
 // never waits for the broker's answer, and never for a client.
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -81,6 +81,9 @@ void Process::AgentLoop() {
           break;
         case AgentSource::kFarProcess:
           OnFarDeath(ProcessId{number});
+          break;
+        case AgentSource::kDescriptor:
+          OnReady(WatchHandle{number});
           break;
       }
     }

@@ -1,7 +1,7 @@
 // Asking the broker: a packet out, and its answer, which the agent brings. While there is no broker
 // the packet waits for the next one (rejoin.cc).
 #include "kernel-sim/host/answer_in_use.h"
-#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/pending_call.h"
 
 namespace parley::host {
 namespace {

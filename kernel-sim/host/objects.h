@@ -33,6 +33,7 @@
 #include "kernel-sim/host/spin.h"
 #include "kernel-sim/host/wire.h"
 #include "kernel-sim/kernel.h"
+#include "kernel-sim/watch.h"
 
 namespace parley::host {
 

@@ -109,6 +109,10 @@ class Process final : public Kernel {
   absl::StatusOr<TimerHandle> TimerCreate(ChannelHandle channel, const PulseSpec& pulse) override;
   absl::Status TimerArm(TimerHandle timer, int64_t first_ns, int64_t period_ns) override;
   void TimerDestroy(TimerHandle timer) noexcept override;
+  absl::StatusOr<WatchHandle> DescriptorWatch(ChannelHandle channel, int descriptor,
+                                              Readiness readiness, int priority) override;
+  absl::Status WatchRearm(WatchHandle watch) override;
+  void WatchClose(WatchHandle watch) noexcept override;
 
   absl::StatusOr<MutexHandle> MutexCreate() override;
   absl::Status MutexLock(MutexHandle mutex, int64_t deadline_ns) override;
@@ -215,7 +219,7 @@ class Process final : public Kernel {
   void GiveUpBroker();
 
   // -- The agent (agent.cc)
-  enum class AgentSource : uint8_t { kBroker, kTimers, kKnocker, kFarProcess };
+  enum class AgentSource : uint8_t { kBroker, kTimers, kKnocker, kFarProcess, kDescriptor };
   static uint64_t AgentKey(AgentSource source, uint32_t number = 0) {
     return static_cast<uint64_t>(source) << 32 | number;
   }
@@ -396,6 +400,11 @@ class Process final : public Kernel {
   void Replace(const Packet& packet);
   void OnGrantEnded(CapabilityId capability);
 
+  // -- calls_descriptor.cc
+  void Arm(WatchedDescriptor& watch);
+  void Disarm(WatchedDescriptor& watch);
+  void OnReady(WatchHandle watch);
+
   // -- calls_pulse.cc
   bool PutInLane(Lane& lane, const PulseSpec& pulse);
   absl::Status OpenEvent(const Token& event);
@@ -433,6 +442,7 @@ class Process final : public Kernel {
   HandleTable<ChannelHandle, HostChannel> channel_handles_;
   HandleTable<ConnectionHandle, OutConnection> connection_handles_;
   HandleTable<TimerHandle, UserTimer> timer_handles_;
+  WatchTable watches_;
   HandleTable<MutexHandle, HostMutex> mutex_handles_;
   HandleTable<CondVarHandle, CondVar> condition_handles_;
   absl::flat_hash_map<ProcessId, std::unique_ptr<ChildRecord>> children_;
@@ -461,11 +471,6 @@ class Process final : public Kernel {
   Tracer tracer_{start_.trace};
 
   // Calls that wait for their answers, and the socket's sending side.
-  struct PendingCall {
-    const Packet* packet = nullptr;
-    std::atomic<uint32_t> done{0};
-    absl::StatusOr<Packet> answer = absl::InternalError("no answer");
-  };
   PriorityLock broker_lock_;
   uint32_t last_call_ = 0;
   enum class BrokerIs : uint8_t { kThere, kAway, kGone };

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "kernel-sim/host/broker_memory.h"
-#include "kernel-sim/host/process.h"
+#include "kernel-sim/host/pending_call.h"
 #include "kernel-sim/host/service.h"
 #include "kernel-sim/host/wire_rejoin.h"
 

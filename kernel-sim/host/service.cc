@@ -168,7 +168,7 @@ absl::StatusOr<std::string> PrivateBroker(int launcher_pid) {
 }
 
 int ServedBy(const std::string& address) {
-  const host::UniqueFd connection = host::ConnectTo(address);
+  const UniqueFd connection = host::ConnectTo(address);
   return connection.valid() ? host::ListenerOf(connection).pid : 0;
 }
 

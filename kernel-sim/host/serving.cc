@@ -221,6 +221,10 @@ void Process::DestroyChannel(HostChannel& channel) {
     timers_.Disarm(timer->node);
     timer->channel = nullptr;
   }
+  for (WatchedDescriptor* watch : watches_.OfChannel(channel)) {
+    Disarm(*watch);
+    watch->channel = nullptr;
+  }
   for (auto& [number, connection] : connections_) {
     if (connection->death_channel == &channel) connection->death_channel = nullptr;
   }

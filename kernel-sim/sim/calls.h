@@ -73,6 +73,10 @@ class Calls final : public Kernel {
   absl::StatusOr<TimerHandle> TimerCreate(ChannelHandle channel, const PulseSpec& pulse) override;
   absl::Status TimerArm(TimerHandle timer, int64_t first_ns, int64_t period_ns) override;
   void TimerDestroy(TimerHandle timer) noexcept override;
+  absl::StatusOr<WatchHandle> DescriptorWatch(ChannelHandle channel, int descriptor,
+                                              Readiness readiness, int priority) override;
+  absl::Status WatchRearm(WatchHandle watch) override;
+  void WatchClose(WatchHandle watch) noexcept override;
 
   absl::StatusOr<MutexHandle> MutexCreate() override;
   absl::Status MutexLock(MutexHandle mutex, int64_t deadline_ns) override;

@@ -75,6 +75,10 @@ void Simulation::DestroyChannel(SimChannel& channel) {
     timer.channel = nullptr;
     scheduler_.timers().Disarm(timer.timer);
   });
+  for (WatchedDescriptor* watch : channel.process.watches.OfChannel(channel)) {
+    Disarm(*watch);
+    watch->channel = nullptr;
+  }
   std::vector<uint64_t> events;
   for (const auto& [number, event] : events_) {
     if (event->channel == &channel) events.push_back(number);

@@ -273,6 +273,7 @@ void Simulation::EndProcess(Process& process, ExitStatus exit) {
   process.connections.ForEach([&](Connection& connection) { connections.push_back(&connection); });
   for (Connection* connection : connections) DropConnection(*connection);
   process.timers.ForEach([&](UserTimer& timer) { scheduler_.timers().Disarm(timer.timer); });
+  process.watches = {};
   EndMemory(process);
   EndCapabilities(capabilities_.KillHolder(process.id));
   for (SimThread* waiter : std::exchange(process.waiters, {})) {

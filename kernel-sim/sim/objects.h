@@ -22,6 +22,7 @@
 #include "kernel-sim/core/pulse.h"
 #include "kernel-sim/sim/memory.h"
 #include "kernel-sim/sim/scheduler.h"
+#include "kernel-sim/watch.h"
 
 namespace parley::sim {
 
@@ -179,6 +180,7 @@ struct Process {
   HandleTable<ChannelHandle, SimChannel> channels;
   HandleTable<ConnectionHandle, Connection> connections;
   HandleTable<TimerHandle, UserTimer> timers;
+  WatchTable watches;
   HandleTable<MutexHandle, SimMutex> mutexes;
   HandleTable<CondVarHandle, CondVar> conditions;
   absl::flat_hash_set<std::unique_ptr<UserTimer>> timer_records;

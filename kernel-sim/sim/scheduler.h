@@ -12,6 +12,7 @@
 #ifndef PARLEY_KERNEL_SIM_SIM_SCHEDULER_H_
 #define PARLEY_KERNEL_SIM_SIM_SCHEDULER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -38,6 +39,7 @@ struct Timer : TimerNode {
     kUser,       // U5
     kStart,      // of an initial process
     kFault,      // a fault at a given time
+    kLook,       // at descriptors that are watched
   };
   Timer(Purpose purpose, void* owner) : purpose(purpose), owner(owner) {}
   const Purpose purpose;
@@ -110,6 +112,10 @@ class Scheduler {
   void Run(int64_t limit_ns);
   void Stop() { stopped_ = true; }
   bool idle() const { return idle_; }
+  bool NobodyRuns() const {
+    return std::all_of(running_.begin(), running_.end(),
+                       [](auto* thread) { return thread == nullptr; });
+  }
   bool limit_reached() const { return limit_reached_; }
 
   // The current thread works for `ns`, if it is plain that nothing happens meanwhile: then true.

@@ -226,6 +226,8 @@ void Simulation::OnTimer(Timer& timer) {
       if (!thread.process.ended) StartThread(thread);
       return;
     }
+    case Timer::Purpose::kLook:
+      return OnLook();
     case Timer::Purpose::kFault:
       return OnFaultTimer(*static_cast<const Fault*>(timer.owner));
     default:

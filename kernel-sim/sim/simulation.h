@@ -126,6 +126,10 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   void OfferKernelPulse(SimChannel& channel, KernelPulse code, uint64_t value, int priority);
   void TakePulse(SimThread& server, SimChannel& channel, Pulse& pulse, ReceiveResult& result);
 
+  // Descriptors (calls_descriptor.cc).
+  void Arm(WatchedDescriptor& watch);
+  void Disarm(WatchedDescriptor& watch);
+
   // Regions (regions.cc).
   absl::StatusOr<RegionMapping*> CreateRegion(Process& owner, uint64_t bytes,
                                               bool others_may_write);
@@ -164,6 +168,9 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
 
   void OnDeadline(SimThread& thread);
   void OnUserTimer(UserTimer& timer);
+  void OnLook();
+  bool LookAtDescriptors(int timeout_ms);
+  bool AnybodyWaitsForDescriptors() const;
   void SetTelling(bool telling);
   static void FiberMain(void* thread);
   void RunProgram(SimThread& thread);
@@ -247,6 +254,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   HookedList<SimThread, &SimThread::lease_hook> lessors_;  // whose sends carry leases
   absl::flat_hash_map<RegionId, std::unique_ptr<Region>> regions_;
   std::vector<std::unique_ptr<Timer>> start_timers_;
+  std::vector<WatchedDescriptor*> armed_;  // in the order they were armed
+  Timer look_{Timer::Purpose::kLook, this};
   SimChannel* name_channel_ = nullptr;
   std::mt19937_64 token_source_;
   uint64_t next_serial_ = 1;

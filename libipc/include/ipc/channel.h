@@ -23,6 +23,7 @@ struct Pulse {
   static constexpr uint8_t kDeath = 128;       // L1: value = the cookie of OpenOptions
   static constexpr uint8_t kDisconnect = 129;  // L2: value = the id() of the client's ProcessRef
   static constexpr uint8_t kUnblock = 130;     // D3, D4: value = the id() of the message
+  static constexpr uint8_t kReady = 131;       // value = the id() of a DescriptorWatch
 
   uint8_t code = 0;
   uint64_t value = 0;
@@ -106,6 +107,7 @@ class [[nodiscard]] Channel {
 
  private:
   friend class Process;
+  friend class Dispatcher;
   Channel(parley::Kernel* kernel, uint32_t handle, std::string name)
       : kernel_(kernel), handle_(handle), name_(std::move(name)) {}
   absl::Status ReceiveInto(MutableBytes buffer, Deadline deadline, Received& received) const;
