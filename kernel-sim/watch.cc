@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -80,15 +79,11 @@ std::unique_ptr<WatchedDescriptor> WatchTable::Remove(WatchHandle handle) {
 }
 
 std::vector<WatchedDescriptor*> WatchTable::OfChannel(const Channel& channel) const {
-  std::vector<WatchedDescriptor*> found = All();
-  std::erase_if(found, [&](const auto* watch) { return watch->channel != &channel; });
+  std::vector<WatchedDescriptor*> found;
+  handles_.ForEach([&](WatchedDescriptor& watch) {
+    if (watch.channel == &channel) found.push_back(&watch);
+  });
   return found;
-}
-
-std::vector<WatchedDescriptor*> WatchTable::All() const {
-  std::vector<WatchedDescriptor*> all;
-  handles_.ForEach([&](WatchedDescriptor& watch) { all.push_back(&watch); });
-  return all;
 }
 
 }  // namespace parley

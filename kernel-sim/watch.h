@@ -52,7 +52,6 @@ class WatchTable {
   // Null as Find.
   std::unique_ptr<WatchedDescriptor> Remove(WatchHandle handle);
   std::vector<WatchedDescriptor*> OfChannel(const Channel& channel) const;
-  std::vector<WatchedDescriptor*> All() const;
 
  private:
   HandleTable<WatchHandle, WatchedDescriptor> handles_;

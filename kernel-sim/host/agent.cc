@@ -1,6 +1,6 @@
 // The agent: a thread of the kernel's own in each process. It waits for the broker's packets, far
-// processes' deaths, knocks, timers and watched descriptors, and does what they ask for under the process's lock. It
-// never waits for the broker's answer, and never for a client.
+// processes' deaths, knocks, timers and watched descriptors, and does what they ask for under the
+// process's lock. It never waits for the broker's answer, and never for a client.
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>

@@ -283,7 +283,8 @@ absl::Status Launcher::Revive() {
     for (auto last = Hear(kPollNow); last.ok(); last = Hear(kPollNow)) {
       notices_.push_back(*std::move(last));
     }
-    // A child that was just forked may have it too, and none of them is to be heard by the next one.
+    // A child that was just forked may have it too, and none of them is to be heard by the next
+    // one.
     shutdown(broker_.get(), SHUT_RDWR);
     broker_.Reset();  // which ends its watch
     TakeNotices();

@@ -1,10 +1,10 @@
 // Kernel calls: descriptors of the host's, the only thing from outside that a simulated program can
 // wait for.
 //
-// While one is armed, the kernel looks at all of them every kLookNs of virtual time. While no thread
-// runs it looks but once before the next timer, since virtual time takes no real one then; and once
-// nothing else can happen any more, it waits for them in real time. When they are ready is up to
-// the outside: a schedule is replayed exactly where they behave alike.
+// While one is armed, the kernel looks at all of them every kLookNs of virtual time. While no
+// thread runs it looks but once before the next timer, since virtual time takes no real one then;
+// and once nothing else can happen any more, it waits for them in real time. When they are ready is
+// up to the outside: a schedule is replayed exactly where they behave alike.
 #include <poll.h>
 
 #include <algorithm>

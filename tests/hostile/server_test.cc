@@ -31,7 +31,7 @@ constexpr size_t kGuard = 64;  // bytes on each side of a buffer
 constexpr std::byte kGuardByte{0xa5}, kRequestByte{0x5a};
 
 struct Facts {
-  std::atomic<bool> over = false;
+  std::atomic<bool> over = false, lied = false;  // nobody sends, lies any more
   std::atomic<uint64_t> received = 0, replied = 0, failed = 0, refused = 0;
   std::atomic<int64_t> slowest_us = 0;
 };
@@ -88,6 +88,7 @@ void Lie(Facts& facts, uint64_t seed) {
     }
     usleep(static_cast<useconds_t>(random() % 1000));
   }
+  facts.lied = true;
 }
 
 int ServeBadly(ipc::Process& self, Facts& facts, uint64_t seed) {
@@ -147,6 +148,8 @@ int CallHonestly(ipc::Process& self, Facts& facts, uint64_t seed) {
     CHECK(std::all_of(same.begin(), same.end(), [](std::byte b) { return b == kRequestByte; }));
   }
   facts.over = true;
+  // The link goes with its client: not while somebody writes into it.
+  while (!facts.lied) self.Sleep(absl::Milliseconds(1)).IgnoreError();
   return 0;
 }
 
