@@ -20,6 +20,7 @@ namespace {
 
 constexpr int64_t kShortSleepNs = 300'000;
 constexpr int kShortSleeps = 4;
+constexpr int kPatience = 1'000;  // short sleeps until one that cannot be paired is tried again
 constexpr int kYields = 1'000;
 constexpr uint64_t kWaitsToYield = 1024;
 constexpr int64_t kLookNs = 10'000'000;
@@ -60,6 +61,7 @@ void Process::Pair(HostThread& thread, int cpu) {
     CPU_ZERO(&thread.allowed);
     sched_getaffinity(0, sizeof(thread.allowed), &thread.allowed);
   }
+  thread.short_sleeps = -kPatience;
   if (CPU_COUNT(&thread.allowed) < 2 || !CPU_ISSET(cpu, &thread.allowed)) return;
   cpu_set_t one;
   CPU_ZERO(&one);

@@ -257,6 +257,7 @@ Inbound* Process::Announce(HostThread& server, ReceiveResult& result) {
     return nullptr;
   }
   Inbound* inbound = std::exchange(server.delivered, nullptr);
+  ExpectToAnswer(inbound->slot());
   result.message = {inbound->handle_slot, inbound->serial};
   FillInfo(*inbound, result.info);
   return inbound;
@@ -344,7 +345,7 @@ struct View {
     if (wake.load(std::memory_order_relaxed) != 0) return true;
     if (watched != nullptr &&
         HasNewRequest(watched->request.load(std::memory_order_relaxed), seen)) {
-      ExpectToWrite(*watched);
+      ExpectToRead(*watched);
       return true;
     }
     for (const Bell* bell : bells) {

@@ -101,6 +101,7 @@ absl::Status Process::BeginSend(Sending& send, ConnectionHandle handle) {
         send.sequence = send.out.use().sequence;
         send.may_close_circle = !thread.serves().empty() || !thread.joiners.empty() ||
                                 !Inheritance::OwnedBy(thread).empty();
+        ExpectToAsk(send.slot());
         thread.out = send.out;
         thread.sending = true;
         ++numbers().messages_sent;

@@ -30,16 +30,21 @@ constexpr bool HasLetGo(uint32_t answer, uint32_t sequence) {
   return ahead == 0 ? OutcomeOf(answer) != Outcome::kNone : ahead < (~0u >> kSequenceShift) / 2;
 }
 
-// The next to write the beginning of the bytes is the caller: their line's trip is under way before
-// it is needed.
-inline void ExpectToWrite(Slot& slot) {
+// Each line that one side writes and the other watches costs a trip to the other CPU's cache before
+// it can be written, and one back. These begin the first of the two early, while there is something
+// else to do.
+inline void FetchToWrite(const void* line) {
 #if defined(__x86_64__)
   // Without more flags a compiler makes a fetch for reading of it.
-  asm volatile("prefetchw %0" : : "m"(slot.bytes[0]));
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(line)));
 #else
-  __builtin_prefetch(slot.bytes.data(), /*rw=*/1);
+  __builtin_prefetch(line, /*rw=*/1);
 #endif
 }
+inline void ExpectToAsk(const Slot& slot) { FetchToWrite(&slot.request); }
+inline void ExpectToAnswer(const Slot& slot) { FetchToWrite(&slot.answer); }
+inline void ExpectToWrite(const Slot& slot) { FetchToWrite(slot.bytes.data()); }
+inline void ExpectToRead(const Slot& slot) { __builtin_prefetch(slot.bytes.data()); }
 
 // -- By the client
 
