@@ -139,20 +139,23 @@ void Process::OnNotice(Packet packet) {
   }
 }
 
-// Descriptors: link, pidfd of the client; with `new_bell` also bell and knocker. Of a channel that
-// is being destroyed nothing is known any more.
+// Descriptors: link, pidfd of the client; with `new_bell` also bell and knocker. Linux leaves out
+// those for which there is no room: then the client is not to wait for ever. Of a channel that is
+// being destroyed nothing is known any more.
 void Process::OnAttached(Packet packet) {
   const auto attached = packet.As<Attached>();
-  const size_t expected = attached && attached->new_bell != 0 ? 4 : 2;
-  if (!attached || packet.fds.size() < expected) return;
+  if (!attached) return;
+  auto mapped = packet.fds.size() < (attached->new_bell != 0 ? 4 : 2)
+                    ? absl::StatusOr<SharedMapping>(Refuse(Error::kQuotaExhausted))
+                    : MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
+  if (!mapped.ok()) return TellBroker(Packet::Of(0, TurnAway{attached->connection}));
   auto channel = channels_.find(attached->channel);
   if (channel == channels_.end() || channel->second->destroyed) return;
   if (attached->new_bell != 0) {
     AddBell(*channel->second, attached->bell, std::move(packet.fds[2]), std::move(packet.fds[3]));
   }
   auto bell = bells_.find(attached->bell);
-  auto mapped = MapShared(packet.fds[0], sizeof(Link), /*writable=*/true);
-  if (bell == bells_.end() || !mapped.ok()) return;
+  if (bell == bells_.end()) return TellBroker(Packet::Of(0, TurnAway{attached->connection}));
   auto link = std::make_unique<ServedLink>();
   link->connection = attached->connection;
   link->channel = channel->second.get();
@@ -197,13 +200,12 @@ void Process::OnEventAttached(Packet packet) {
 // -- Far processes
 
 FarPointer Process::KnowFar(const Far& far, UniqueFd pidfd) {
-  std::weak_ptr<FarProcess>& known = far_[far.process];
-  if (FarPointer process = known.lock()) return process;
+  if (FarPointer known = far_.Find(far.process)) return known;
   auto process = std::make_shared<FarProcess>();
   process->far = far;
   process->pidfd = std::move(pidfd);
   process->watched_by = epoll_.get();
-  known = process;
+  far_.Add(far.process, process);
   Watch(process->pidfd.get(), AgentKey(AgentSource::kFarProcess, Raw(far.process)));
   return process;
 }
@@ -211,10 +213,8 @@ FarPointer Process::KnowFar(const Far& far, UniqueFd pidfd) {
 // L1, L2, with or without a broker.
 void Process::OnFarDeath(ProcessId id) {
   Locked locked(lock_);
-  auto known = far_.find(id);
-  if (known == far_.end()) return;
-  const FarPointer process = known->second.lock();
-  far_.erase(known);
+  const FarPointer process = far_.Find(id);
+  far_.Remove(id);
   if (process == nullptr || process->dead) return;
   process->dead = true;
   Unwatch(process->pidfd.get());

@@ -202,6 +202,8 @@ bool Broker::DispatchProcess(PeerRecord& peer, const Packet& packet) {
       return Run(peer, packet, &Broker::OnExtend);
     case Kind::kDisconnect:
       return Run(peer, packet, &Broker::OnDisconnect);
+    case Kind::kTurnAway:
+      return Run(peer, packet, &Broker::OnTurnAway);
     case Kind::kRegisterEvent:
       return Run(peer, packet, &Broker::OnRegisterEvent);
     case Kind::kOpenEvent:

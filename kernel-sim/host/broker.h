@@ -181,12 +181,13 @@ class Broker {
   Answer OnConnect(ProcessRecord& client, const Connect& call);
   Answer OnExtend(ProcessRecord& client, const Extend& call);
   Answer OnDisconnect(ProcessRecord& client, const Disconnect& call);
+  Answer OnTurnAway(ProcessRecord& server, const TurnAway& call);
   absl::StatusOr<ConnectionRecord*> MakeConnection(ProcessRecord& client, ChannelRecord& channel,
                                                    const Capability* capability,
                                                    Connected& connected, Fds& fds);
   absl::Status AddLink(ConnectionRecord& connection, Connected& connected, Fds& fds);
   void EndChannel(ChannelRecord& channel);
-  void RevokeConnection(ConnectionRecord& connection);
+  void CutConnection(ConnectionRecord& connection, bool revoked);
   void CloseConnection(ConnectionRecord& connection);
   ChannelRecord* FindChannel(uint64_t id);
   ChannelRecord* FindOwnChannel(const ProcessRecord& owner, ChannelId id);

@@ -240,15 +240,26 @@ Broker::Answer Broker::OnDisconnect(ProcessRecord& client, const Disconnect& cal
   return Packet::Of(0, Done{});
 }
 
-// R7: the right that it rests on was taken. Its client closes it later.
-void Broker::RevokeConnection(ConnectionRecord& connection) {
+Broker::Answer Broker::OnTurnAway(ProcessRecord& server, const TurnAway& call) {
+  auto found = connections_.find(call.connection);
+  if (found == connections_.end()) return Refuse(Error::kBadHandle);
+  ConnectionRecord& connection = *found->second;
+  if (connection.channel == nullptr || connection.channel->owner != &server) {
+    return Refuse(Error::kBadHandle);
+  }
+  CutConnection(connection, /*revoked=*/false);
+  return Packet::Of(0, Done{});
+}
+
+// R7, or its server cannot serve it. Its client closes it later.
+void Broker::CutConnection(ConnectionRecord& connection, bool revoked) {
   if (connection.channel == nullptr) return;
   ForgetLendsOver(connection);
   FreePlaces(connection);
   ChannelRecord& channel = *std::exchange(connection.channel, nullptr);
   channel.connections.erase(connection.number);
   Notify(*channel.owner, Detached{connection.number});
-  Notify(*connection.client, ChannelGone{connection.number, 1});
+  Notify(*connection.client, ChannelGone{connection.number, revoked ? 1u : 0u});
 }
 
 // The client closes it, or has died (L2).

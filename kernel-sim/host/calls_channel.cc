@@ -26,7 +26,7 @@ absl::StatusOr<ChannelHandle> Process::ChannelCreate(const ChannelOptions& optio
   const AnswerInUse in_use(answers_in_use_, answer);
   if (!answer.ok()) return answer.status();
   const auto made = answer->As<MadeChannel>();
-  PARLEY_CHECK(made.has_value() && answer->fds.size() == 2);
+  PARLEY_CHECK(made.has_value());
   absl::StatusOr<ChannelHandle> handle = Refuse(Error::kQuotaExhausted);
   {
     Locked locked(lock_);
@@ -40,6 +40,7 @@ absl::StatusOr<ChannelHandle> Process::ChannelCreate(const ChannelOptions& optio
 absl::StatusOr<ChannelHandle> Process::AddChannel(ChannelId id, uint32_t bell,
                                                   const ChannelOptions& options, Fds& fds) {
   if (channel_handles_.full()) return Refuse(Error::kQuotaExhausted);
+  if (fds.size() < 2) return MakeError(Error::kQuotaExhausted, "no descriptor is left");
   auto& channel = channels_[id];
   channel = std::make_unique<HostChannel>(id, options);
   if (AddBell(*channel, bell, std::move(fds[0]), std::move(fds[1])) == nullptr) {

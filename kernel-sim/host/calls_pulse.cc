@@ -91,7 +91,8 @@ absl::Status Process::OpenEvent(const Token& token) {
   const AnswerInUse in_use(answers_in_use_, answer);
   if (!answer.ok()) return answer.status();
   const auto opened = answer->As<OpenedEvent>();
-  PARLEY_CHECK(opened.has_value() && answer->fds.size() == 3);
+  PARLEY_CHECK(opened.has_value());
+  if (answer->fds.size() < 3) return MakeError(Error::kQuotaExhausted, "no descriptor is left");
   auto mapped = MapShared(answer->fds[0], sizeof(Link), /*writable=*/true);
   if (!mapped.ok()) return mapped.status();
   Locked locked(lock_);

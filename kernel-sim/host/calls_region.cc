@@ -35,7 +35,9 @@ Mapping Process::MappingOf(RegionHandle handle, const HeldRegion& held) const {
 // What a RegionMade tells of. The lock is held.
 absl::StatusOr<HeldRegion*> Process::Hold(Packet& packet, bool owner) {
   const auto made = packet.As<RegionMade>();
-  if (!made || packet.fds.empty()) return Refuse(Error::kQuotaExhausted);
+  if (!made || packet.fds.empty()) {
+    return MakeError(Error::kQuotaExhausted, "no descriptor is left");
+  }
   if (region_handles_.full()) return Refuse(Error::kQuotaExhausted);
   auto mapped =
       MapShared(packet.fds[0], made->memory_bytes, Includes(made->rights, Rights::kWrite));

@@ -26,14 +26,13 @@ void Process::RingOut(const OutBell& out, uint32_t bit, int level) {
 
 std::shared_ptr<OutBell> Process::MapOutBell(uint32_t number, const UniqueFd& memory,
                                              UniqueFd knocker) {
-  std::weak_ptr<OutBell>& known = out_bells_[number];
-  if (auto bell = known.lock()) return bell;
+  if (auto known = out_bells_.Find(number)) return known;
   auto mapped = MapShared(memory, sizeof(Bell), /*writable=*/true);
   if (!mapped.ok()) return nullptr;
   auto bell = std::make_shared<OutBell>();
   bell->memory = *std::move(mapped);
   bell->knocker = std::move(knocker);
-  known = bell;
+  out_bells_.Add(number, bell);
   return bell;
 }
 
@@ -64,7 +63,10 @@ absl::Status Process::OnConnected(Packet& packet) {
   record->number = connected->connection;
   record->channel = connected->channel;
   record->ceiling = connected->ceiling;
-  if (absl::Status linked = AddLink(*record, *connected, packet); !linked.ok()) return linked;
+  if (absl::Status linked = AddLink(*record, *connected, packet); !linked.ok()) {
+    TellBroker(Packet::Of(0, host::Disconnect{connected->connection}));
+    return linked;
+  }
   if (record->server->dead) record->dead = true;
   connections_[connected->connection] = std::move(record);
   return absl::OkStatus();

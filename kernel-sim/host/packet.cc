@@ -93,7 +93,13 @@ absl::StatusOr<Packet> ReceivePacket(const UniqueFd& socket) {
   for (;;) {
     message.PrepareReceive();
     const ssize_t size = recvmsg(socket.get(), message.header(), MSG_CMSG_CLOEXEC);
-    if (size > 0) return message.Take(static_cast<size_t>(size));
+    if (size > 0) {
+      const bool cut = (message.header()->msg_flags & MSG_CTRUNC) != 0;
+      message.header()->msg_flags &= ~MSG_CTRUNC;
+      auto packet = message.Take(static_cast<size_t>(size));
+      if (cut && packet.ok()) packet->fds.clear();
+      return packet;
+    }
     if (size == 0 || errno != EINTR) {
       return MakeError(Error::kNoSuchChannel, "the broker is gone");
     }

@@ -104,7 +104,8 @@ class SocketMessage {
 // Sends, waiting for room; with `flags` of MSG_DONTWAIT not: kDeadline, if there is none.
 // kNoSuchChannel: the far end is gone.
 absl::Status SendPacket(const UniqueFd& socket, const Packet& packet, int flags = 0);
-// Waits for the next packet. kNoSuchChannel: the far end is gone.
+// Waits for the next packet. Without its descriptors, if Linux has no room for them all: whoever
+// needs them says so. kNoSuchChannel: the far end is gone.
 absl::StatusOr<Packet> ReceivePacket(const UniqueFd& socket);
 
 }  // namespace parley::host

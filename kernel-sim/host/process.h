@@ -27,6 +27,7 @@
 #include "kernel-sim/host/priority_lock.h"
 #include "kernel-sim/host/process_main.h"
 #include "kernel-sim/host/tracer.h"
+#include "kernel-sim/host/weak_map.h"
 #include "kernel-sim/refusals.h"
 
 namespace parley::host {
@@ -452,8 +453,8 @@ class Process final : public Kernel {
   absl::flat_hash_set<std::unique_ptr<ServedLink>> served_;
   absl::flat_hash_map<uint32_t, std::vector<ServedLink*>> served_connections_;
   absl::flat_hash_map<uint32_t, ServedBell*> bells_;
-  absl::flat_hash_map<ProcessId, std::weak_ptr<FarProcess>> far_;
-  absl::flat_hash_map<uint32_t, std::weak_ptr<OutBell>> out_bells_;
+  WeakMap<ProcessId, FarProcess> far_;
+  WeakMap<uint32_t, OutBell> out_bells_;
   absl::flat_hash_map<Token, std::unique_ptr<OpenedLane>> opened_events_;
   absl::flat_hash_set<std::unique_ptr<UserTimer>> timer_records_;
   absl::flat_hash_set<std::unique_ptr<HostMutex>> mutex_records_;
@@ -483,7 +484,6 @@ class Process final : public Kernel {
   std::deque<Packet> unsaid_;  // of what it says to rejoin
   std::atomic<uint32_t> answers_in_use_{0};
   absl::flat_hash_map<uint32_t, PendingCall*> pending_;
-
   UniqueFd epoll_, timer_fd_;
 
   static thread_local HostThread* t_current_ __attribute__((tls_model("initial-exec")));

@@ -16,7 +16,7 @@
 
 namespace parley::host {
 
-inline constexpr uint32_t kWireVersion = 1;
+inline constexpr uint32_t kWireVersion = 2;
 inline constexpr size_t kMaxPacketBytes = 64 << 10;
 inline constexpr size_t kMaxPacketFds = 8;
 
@@ -37,6 +37,7 @@ enum class Kind : uint32_t {
   kExtend,
   kConnected,
   kDisconnect,
+  kTurnAway,
   kRegisterEvent,
   kOpenEvent,
   kOpenedEvent,
@@ -260,6 +261,10 @@ struct Connected {  // descriptors: link, bell, knocker, pidfd of the server; ta
 };
 struct Disconnect {  // -> Done
   static constexpr Kind kKind = Kind::kDisconnect;
+  uint32_t connection;
+};
+struct TurnAway {  // of the server, which cannot take what Attached has told it of -> Done
+  static constexpr Kind kKind = Kind::kTurnAway;
   uint32_t connection;
 };
 // Notice to the server. Descriptors: link, pidfd of the client; with `new_bell` also bell and

@@ -78,6 +78,7 @@ inline std::vector<Shape> MakeShapes() {
   }
   shapes.push_back(
       ShapeOf(CloseRegion{}, {{offsetof(CloseRegion, capability), Field::kCapability}}));
+  shapes.push_back(ShapeOf(TurnAway{}, {{offsetof(TurnAway, connection), Field::kConnection}}));
   return shapes;
 }
 

@@ -154,11 +154,12 @@ class Monkeys {
   }
   uint32_t AnyCall() {
     static constexpr Kind kCalls[] = {
-        Kind::kDestroyChannel, Kind::kGrantChannel, Kind::kDelegate,     Kind::kRevoke,
-        Kind::kConnect,        Kind::kExtend,       Kind::kDisconnect,   Kind::kRegisterEvent,
-        Kind::kOpenEvent,      Kind::kSpawn,        Kind::kKill,         Kind::kFindDeadlock,
-        Kind::kCatchUp,        Kind::kMakeRegion,   Kind::kGrantRegion,  Kind::kRedeem,
-        Kind::kLend,           Kind::kRenewRegion,  Kind::kCommitRegion, Kind::kCloseRegion};
+        Kind::kDestroyChannel, Kind::kGrantChannel, Kind::kDelegate,    Kind::kRevoke,
+        Kind::kConnect,        Kind::kExtend,       Kind::kDisconnect,  Kind::kRegisterEvent,
+        Kind::kOpenEvent,      Kind::kTurnAway,     Kind::kSpawn,       Kind::kKill,
+        Kind::kFindDeadlock,   Kind::kCatchUp,      Kind::kMakeRegion,  Kind::kGrantRegion,
+        Kind::kRedeem,         Kind::kLend,         Kind::kRenewRegion, Kind::kCommitRegion,
+        Kind::kCloseRegion};
     return static_cast<uint32_t>(kCalls[choices_.Below(std::size(kCalls))]);
   }
 

@@ -1,6 +1,7 @@
 // The broker: processes, channels, connections, events, deadlocks.
 #include "kernel-sim/host/broker.h"
 
+#include "absl/strings/str_cat.h"
 #include "kernel-sim/core/thread_state.h"
 #include "tests/host/broker_rig.h"
 
@@ -37,7 +38,9 @@ TEST_CASE("broker: another version is refused by name, and dropped") {
   Actor actor = rig.Launched("a");
   CHECK(rig.Refusal(actor.peer, Join{kWireVersion + 1, 0, actor.ticket}) ==
         Error::kInvalidArgument);
-  CHECK(rig.TextOf(rig.last) == "version 2 of the protocol; the broker speaks version 1");
+  CHECK(rig.TextOf(rig.last) == absl::StrCat("version ", kWireVersion + 1,
+                                             " of the protocol; the broker speaks version ",
+                                             kWireVersion));
   CHECK(rig.outlet.dropped.contains(actor.peer));
 }
 
@@ -260,6 +263,27 @@ TEST_CASE("broker: tokens are their holder's, rights narrow, revoking kills what
   CHECK(rig.Refusal(two.peer, Extend{connected.connection}) == Error::kNoSuchChannel);
   rig.Expect<Done>(two.peer, Disconnect{connected.connection});
   CHECK(rig.Refusal(two.peer, Disconnect{connected.connection}) == Error::kBadHandle);
+}
+
+TEST_CASE("broker: a server turns away a client that it cannot take, and nobody else does") {
+  BrokerRig rig;
+  const Actor server = rig.Start("a server"), other = rig.Start("another");
+  const Actor client = rig.Start("a client");
+  const ChannelId channel = rig.Expect<MadeChannel>(server.peer, MakeChannel{}).channel;
+  const auto connected =
+      rig.Expect<Connected>(client.peer, Connect{rig.GrantTo(server, channel, client, 5, 60)});
+  CHECK(rig.Notice<Attached>(server.peer).first.connection == connected.connection);
+  for (const Actor& stranger : {std::cref(other), std::cref(client)}) {
+    CHECK(rig.Refusal(stranger.peer, TurnAway{connected.connection}) == Error::kBadHandle);
+  }
+  rig.Expect<Done>(server.peer, TurnAway{connected.connection});
+  CHECK(rig.Notice<Detached>(server.peer).first.connection == connected.connection);
+  const auto gone = rig.Notice<ChannelGone>(client.peer).first;
+  CHECK(gone.connection == connected.connection);
+  CHECK(gone.revoked == 0);
+  CHECK(rig.Refusal(server.peer, TurnAway{connected.connection}) == Error::kBadHandle);
+  CHECK(rig.Refusal(client.peer, Extend{connected.connection}) == Error::kNoSuchChannel);
+  rig.Expect<Done>(client.peer, Disconnect{connected.connection});
 }
 
 TEST_CASE("broker: arguments of channels are refused as the simulated kernel refuses them") {
