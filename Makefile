@@ -46,8 +46,7 @@ PEER_OBJECTS := $(call objects,$(PEER_SOURCES)) \
 
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
-          absl_inlined_vector absl_span absl_str_format absl_hash absl_cord \
-          absl_synchronization
+          absl_inlined_vector absl_span absl_str_format absl_hash absl_cord
 OPTIMIZE = $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
 $(BUILD)/obj/tests/core/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 $(BUILD)/obj/tests/bench/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)

@@ -169,12 +169,12 @@ struct HostThread : Thread {
   uint64_t waits_since = 0, looked_at = 0;
   uint8_t traced_effective = 0, traced_base = 0;
 
-  // Where it waits for a peer (pairing.cc).
-  std::atomic<uint64_t> waits{0};  // so far
-  uint64_t waits_seen = 0;         // when the agent looked last
-  int short_sleeps = 0;            // in a row
+  // Where it waits for a peer (pairing.cc). Its own, and its agent's: hints, so relaxed.
+  std::atomic<uint64_t> waits{0};    // so far
+  uint64_t waits_seen = 0;           // when the agent looked last
+  std::atomic<int> short_sleeps{0};  // in a row
   int yields = 0;                  // while it is kept on one CPU: waits that ended without a sleep
-  int paired_on = -1;              // the CPU on which it is kept
+  std::atomic<int> paired_on{-1};  // the CPU on which it is kept
   cpu_set_t allowed;               // while it is: where it may run else
   AgentTimer parting{AgentTimer::Of::kParting, this};
 

@@ -37,15 +37,17 @@ void Process::CountWait(HostThread& thread) {
 
 void Process::AfterSleep(HostThread& thread, int64_t slept_ns) {
   thread.waits.fetch_add(1, std::memory_order_relaxed);
-  thread.short_sleeps = slept_ns < kShortSleepNs ? thread.short_sleeps + 1 : 0;
+  const int before = thread.short_sleeps.load(std::memory_order_relaxed);
+  thread.short_sleeps.store(slept_ns < kShortSleepNs ? before + 1 : 0, std::memory_order_relaxed);
 }
 
 bool Process::WantsToPair(const HostThread& thread, int cpu) {
-  return thread.short_sleeps >= kShortSleeps && thread.paired_on != cpu;
+  return thread.short_sleeps.load(std::memory_order_relaxed) >= kShortSleeps &&
+         thread.paired_on.load(std::memory_order_relaxed) != cpu;
 }
 
 bool Process::HasYieldedEnough(HostThread& thread) {
-  return thread.paired_on >= 0 && ++thread.yields >= kYields;
+  return thread.paired_on.load(std::memory_order_relaxed) >= 0 && ++thread.yields >= kYields;
 }
 
 // Whether the client of this answer, and of the one before, alone keeps the channel busy.

@@ -1,11 +1,10 @@
 // The process: regions, threads, children, time. Names are in names.cc.
 #include "ipc/process.h"
 
+#include <mutex>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "libipc/src/convert.h"
 
 namespace ipc {
@@ -17,19 +16,19 @@ struct Process::Bodies {
     Bodies* bodies;
     std::function<void()> run;
   };
-  // Held across no kernel call.
-  absl::Mutex lock;
-  absl::flat_hash_map<Body*, std::unique_ptr<Body>> all ABSL_GUARDED_BY(lock);
+  // Held across no kernel call. Of the standard library: the thread sanitizer knows it.
+  std::mutex lock;
+  absl::flat_hash_map<Body*, std::unique_ptr<Body>> all;  // guarded by it
 
   Body* Add(std::function<void()> run) {
     auto body = std::make_unique<Body>(Body{this, std::move(run)});
     Body* key = body.get();
-    absl::MutexLock locked(&lock);
+    const std::scoped_lock locked(lock);
     all[key] = std::move(body);
     return key;
   }
   std::unique_ptr<Body> Take(Body* body) {
-    absl::MutexLock locked(&lock);
+    const std::scoped_lock locked(lock);
     return std::move(all.extract(body).mapped());
   }
 
