@@ -62,7 +62,8 @@ void Broker::EndCapabilities(const std::vector<CapabilityId>& killed) {
   }
   TellLendsEnded(lent_before);
   for (const auto& [id, dependents] : ended) {
-    for (uint32_t number : dependents.connections) CutConnection(*connections_.at(number), /*revoked=*/true);
+    for (uint32_t number : dependents.connections)
+      CutConnection(*connections_.at(number), /*revoked=*/true);
     if (dependents.event != 0) ForgetEvent(dependents.event);
   }
 }

@@ -84,14 +84,13 @@ TEST_CASE("a server without descriptors costs a new client its call, and not its
 TEST_CASE("a process without descriptors is told so, and waits for nothing") {
   tests::RunWorld(
       {{.name = "server",
-        .main =
-            [](ipc::Process& self) -> int {
-              ipc::Channel channel = self.Attach("/s").value();
-              for (;;) {
-                ipc::Received received = channel.Receive().value();
-                if (received.message() != nullptr) received.message()->Reply().IgnoreError();
-              }
-            },
+        .main = [](ipc::Process& self) -> int {
+          ipc::Channel channel = self.Attach("/s").value();
+          for (;;) {
+            ipc::Received received = channel.Receive().value();
+            if (received.message() != nullptr) received.message()->Reply().IgnoreError();
+          }
+        },
         .service = true},
        {.name = "client",
         .main =
