@@ -26,13 +26,6 @@ DescriptorWatch::~DescriptorWatch() {
   if (handle_ != 0) kernel_->WatchClose(parley::WatchHandle{handle_});
 }
 
-Ready& Ready::operator=(Ready&& other) noexcept {
-  std::swap(kernel_, other.kernel_);
-  std::swap(watch_, other.watch_);
-  std::swap(id_, other.id_);
-  return *this;
-}
-
 // A watch, or a channel, that is gone is as good.
 Ready::~Ready() {
   if (watch_ != 0) kernel_->WatchRearm(parley::WatchHandle{watch_}).IgnoreError();
@@ -40,7 +33,7 @@ Ready::~Ready() {
 
 Dispatched::Dispatched(parley::Kernel* kernel, Received received) : received_(std::move(received)) {
   const Pulse* pulse = received_.pulse();
-  if (pulse != nullptr && pulse->code == kReady) ready_ = Ready(kernel, pulse->value);
+  if (pulse != nullptr && pulse->code == kReady) ready_.emplace(Ready(kernel, pulse->value));
 }
 
 absl::StatusOr<DescriptorWatch> Dispatcher::Watch(int descriptor, Readiness readiness,

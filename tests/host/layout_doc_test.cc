@@ -16,6 +16,7 @@
 #include "doctest/doctest.h"
 #include "kernel-sim/host/farewell.h"
 #include "kernel-sim/host/layout.h"
+#include "kernel-sim/host/ledger.h"
 #include "kernel-sim/host/trace_ring.h"
 
 namespace parley::host {
@@ -97,6 +98,89 @@ std::vector<Structure> DescribeTrace() {
             PARLEY_FIELD(TraceRecord, object), PARLEY_FIELD(TraceRecord, extra)}}};
 }
 
+constexpr char kLedger[] = "kernel-sim/host/ledger.h";
+
+std::vector<Structure> DescribeLedger() {
+  return {{"LedgerMemory",
+           kLedger,
+           sizeof(LedgerMemory),
+           {PARLEY_FIELD(LedgerMemory, head), PARLEY_FIELD(LedgerMemory, seal),
+            PARLEY_FIELD(LedgerMemory, entries)}},
+          {"LedgerHead",
+           kLedger,
+           sizeof(LedgerHead),
+           {PARLEY_FIELD(LedgerHead, version), PARLEY_FIELD(LedgerHead, process),
+            PARLEY_FIELD(LedgerHead, pid), PARLEY_FIELD(LedgerHead, uid),
+            PARLEY_FIELD(LedgerHead, gid), PARLEY_FIELD(LedgerHead, ceiling),
+            PARLEY_FIELD(LedgerHead, is_name_server), PARLEY_FIELD(LedgerHead, name_bytes),
+            PARLEY_FIELD(LedgerHead, region_quota_bytes), PARLEY_FIELD(LedgerHead, device),
+            PARLEY_FIELD(LedgerHead, page), PARLEY_FIELD(LedgerHead, grants),
+            PARLEY_FIELD(LedgerHead, ledger), PARLEY_FIELD(LedgerHead, name)}},
+          {"EntryRecord",
+           kLedger,
+           sizeof(EntryRecord),
+           {PARLEY_FIELD(EntryRecord, kind), PARLEY_FIELD(EntryRecord, was_used),
+            PARLEY_FIELD(EntryRecord, body)}}};
+}
+
+std::vector<Structure> DescribeEntries() {
+  return {{"ChannelEntry",
+           kLedger,
+           sizeof(ChannelEntry),
+           {PARLEY_FIELD(ChannelEntry, id), PARLEY_FIELD(ChannelEntry, root),
+            PARLEY_FIELD(ChannelEntry, is_names), PARLEY_FIELD(ChannelEntry, name_bytes),
+            PARLEY_FIELD(ChannelEntry, name)}},
+          {"BellEntry",
+           kLedger,
+           sizeof(BellEntry),
+           {PARLEY_FIELD(BellEntry, number), PARLEY_FIELD(BellEntry, channel),
+            PARLEY_FIELD(BellEntry, uid), PARLEY_FIELD(BellEntry, memory),
+            PARLEY_FIELD(BellEntry, knocker)}},
+          {"LinkEntry",
+           kLedger,
+           sizeof(LinkEntry),
+           {PARLEY_FIELD(LinkEntry, connection), PARLEY_FIELD(LinkEntry, channel),
+            PARLEY_FIELD(LinkEntry, bell), PARLEY_FIELD(LinkEntry, place),
+            PARLEY_FIELD(LinkEntry, capability), PARLEY_FIELD(LinkEntry, badge),
+            PARLEY_FIELD(LinkEntry, ceiling)}},
+          {"CapabilityEntry",
+           kLedger,
+           sizeof(CapabilityEntry),
+           {PARLEY_FIELD(CapabilityEntry, id), PARLEY_FIELD(CapabilityEntry, parent),
+            PARLEY_FIELD(CapabilityEntry, holder), PARLEY_FIELD(CapabilityEntry, extent),
+            PARLEY_FIELD(CapabilityEntry, token)}}};
+}
+
+std::vector<Structure> DescribeMoreEntries() {
+  return {{"RegionEntry",
+           kLedger,
+           sizeof(RegionEntry),
+           {PARLEY_FIELD(RegionEntry, id), PARLEY_FIELD(RegionEntry, root),
+            PARLEY_FIELD(RegionEntry, bytes), PARLEY_FIELD(RegionEntry, others_may_write),
+            PARLEY_FIELD(RegionEntry, frozen), PARLEY_FIELD(RegionEntry, owner_word),
+            PARLEY_FIELD(RegionEntry, owner_value), PARLEY_FIELD(RegionEntry, memory),
+            PARLEY_FIELD(RegionEntry, renewed)}},
+          {"GrantWordEntry",
+           kLedger,
+           sizeof(GrantWordEntry),
+           {PARLEY_FIELD(GrantWordEntry, capability), PARLEY_FIELD(GrantWordEntry, word),
+            PARLEY_FIELD(GrantWordEntry, value)}},
+          {"LendEntry",
+           kLedger,
+           sizeof(LendEntry),
+           {PARLEY_FIELD(LendEntry, connection), PARLEY_FIELD(LendEntry, number),
+            PARLEY_FIELD(LendEntry, region), PARLEY_FIELD(LendEntry, capability),
+            PARLEY_FIELD(LendEntry, write)}},
+          {"EventEntry",
+           kLedger,
+           sizeof(EventEntry),
+           {PARLEY_FIELD(EventEntry, number), PARLEY_FIELD(EventEntry, root),
+            PARLEY_FIELD(EventEntry, target), PARLEY_FIELD(EventEntry, spec),
+            PARLEY_FIELD(EventEntry, opened), PARLEY_FIELD(EventEntry, bell),
+            PARLEY_FIELD(EventEntry, place), PARLEY_FIELD(EventEntry, grant_word),
+            PARLEY_FIELD(EventEntry, link)}}};
+}
+
 std::vector<Structure> DescribeOthers() {
   return {{"Link",
            kLayout,
@@ -151,8 +235,10 @@ std::vector<Structure> DescribeOthers() {
 
 std::vector<Structure> Structures() {
   std::vector<Structure> all = DescribeTrace();
-  const std::vector<Structure> others = DescribeOthers();
-  all.insert(all.end(), others.begin(), others.end());
+  for (const auto& more :
+       {DescribeOthers(), DescribeLedger(), DescribeEntries(), DescribeMoreEntries()}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
   return all;
 }
 

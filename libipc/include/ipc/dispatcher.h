@@ -29,7 +29,8 @@ namespace ipc {
 enum class Readiness : uint8_t { kReadable = 0, kWritable = 1 };
 
 // Watches one descriptor, or rather a copy: the program may close its own meanwhile, which ends
-// nothing. Destroying it ends the watch; what it has queued is not received any more.
+// nothing, and the far side sees its end only once the watch has gone too. Destroying it ends the
+// watch; what it has queued is not received any more.
 class [[nodiscard]] DescriptorWatch {
  public:
   DescriptorWatch(DescriptorWatch&& other) noexcept;
@@ -49,11 +50,14 @@ class [[nodiscard]] DescriptorWatch {
 // A descriptor was found ready, and is not watched while this lives: read or write, then let go of
 // it. If it is ready still, it is dispatched again, after what was queued meanwhile. Where others
 // use the descriptor too, it may be ready no longer: then it had better not block (O_NONBLOCK).
+//
+// Not to be assigned to, and so neither what holds it: `next = dispatcher.Wait()` would wait while
+// the last one is still held.
 class [[nodiscard]] Ready {
  public:
   Ready(Ready&& other) noexcept
       : kernel_(other.kernel_), watch_(std::exchange(other.watch_, 0)), id_(other.id_) {}
-  Ready& operator=(Ready&& other) noexcept;
+  Ready& operator=(Ready&&) = delete;
   ~Ready();  // the watch goes on, if it was not destroyed
 
   bool Is(const DescriptorWatch& watch) const { return id_ == watch.id(); }
