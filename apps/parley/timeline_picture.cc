@@ -5,9 +5,14 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
 #include "apps/parley/text.h"
 
 namespace parley_tool {
@@ -58,33 +63,50 @@ constexpr ArrowStyle kArrows[] = {
 
 ArrowStyle StyleOf(Picture::ArrowKind kind) { return kArrows[static_cast<size_t>(kind)]; }
 
-std::string StyleSheet() {
-  std::string light =
-      "svg{--bg:#fff;--fg:#1d2330;--dim:#5d6675;--grid:#e6e9ee;--line:#cfd5de;--pri:#1f5fae;"
-      "--a:#3c4657;--r:#7657c9;--p:#0f8b8d;--mark:#c22f2a}";
-  std::string dark =
-      "svg{--bg:#12161c;--fg:#e6e9ef;--dim:#98a1b0;--grid:#232932;--line:#343c48;--pri:#82b6f5;"
-      "--a:#c3cad6;--r:#b9a3f5;--p:#58c9c9;--mark:#ff8078}";
-  for (const StateStyle& style : kStates) {
-    absl::StrAppend(&light, ".", style.css, "{fill:", style.light, "}");
-    absl::StrAppend(&dark, ".", style.css, "{fill:", style.dark, "}");
+struct Colour {
+  const char* name;  // in kColoured
+  const char* light;
+  const char* dark;
+};
+constexpr Colour kColours[] = {
+    {"$background", "#fff", "#12161c"}, {"$text", "#1d2330", "#e6e9ef"},
+    {"$dim", "#5d6675", "#98a1b0"},     {"$grid", "#e6e9ee", "#232932"},
+    {"$line", "#cfd5de", "#343c48"},    {"$priority", "#1f5fae", "#82b6f5"},
+    {"$send", "#3c4657", "#c3cad6"},    {"$reply", "#7657c9", "#b9a3f5"},
+    {"$pulse", "#0f8b8d", "#58c9c9"},   {"$mark", "#c22f2a", "#ff8078"},
+};
+
+// Written out for each of the two themes: viewers other than browsers know no variables.
+constexpr char kColoured[] =
+    "text{fill:$text}.bg{fill:$background}.dim{fill:$dim}.halo{stroke:$background}"
+    ".num{fill:$priority}.grid{stroke:$grid}.sep{stroke:$line}.pri{stroke:$priority}"
+    ".a{stroke:$send}.r{stroke:$reply}.p{stroke:$pulse}"
+    ".ha{fill:$send}.hr{fill:$reply}.hp{fill:$pulse}.m{stroke:$mark}.mt{fill:$mark}";
+constexpr char kPlain[] =
+    "text{font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif}"
+    ".title{font-size:17px;font-weight:600}.dim{font-size:11px}"
+    ".halo{stroke-width:3px;stroke-linejoin:round;paint-order:stroke}.num{font-size:9.5px}"
+    ".pri{fill:none;stroke-width:1.4}.a,.r,.p{fill:none;stroke-width:1;stroke-opacity:.85}"
+    ".a{marker-end:url(#a)}.r{stroke-dasharray:4 2.5;marker-end:url(#r)}"
+    ".p{stroke-dasharray:1.5 2;marker-end:url(#p)}.m{stroke-width:1.4}"
+    ".mt{font-size:10.5px;font-weight:600}";
+
+std::string Colours(bool dark) {
+  std::vector<std::pair<absl::string_view, absl::string_view>> values;
+  for (const Colour& colour : kColours) {
+    values.emplace_back(colour.name, dark ? colour.dark : colour.light);
   }
-  return absl::StrCat(
-      "<style>\n", light, "\n@media (prefers-color-scheme:dark){", dark,
-      "}\n"
-      "text{fill:var(--fg);font:12px system-ui,'Segoe UI',Helvetica,Arial,sans-serif}"
-      ".bg{fill:var(--bg)}.title{font-size:17px;font-weight:600}"
-      ".dim{fill:var(--dim);font-size:11px}"
-      ".halo{stroke:var(--bg);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}"
-      ".num{fill:var(--pri);font-size:9.5px}.grid{stroke:var(--grid)}.sep{stroke:var(--line)}"
-      ".pri{fill:none;stroke:var(--pri);stroke-width:1.4}"
-      ".a,.r,.p{fill:none;stroke-width:1;stroke-opacity:.85}.a{stroke:var(--a);marker-end:url(#a)}"
-      ".r{stroke:var(--r);stroke-dasharray:4 2.5;marker-end:url(#r)}"
-      ".p{stroke:var(--p);stroke-dasharray:1.5 2;marker-end:url(#p)}"
-      ".ha{fill:var(--a)}.hr{fill:var(--r)}.hp{fill:var(--p)}"
-      ".m{stroke:var(--mark);stroke-width:1.4}"
-      ".mt{fill:var(--mark);font-size:10.5px;font-weight:600}"
-      "\n</style>\n");
+  std::string rules = absl::StrReplaceAll(kColoured, values);
+  for (const StateStyle& style : kStates) {
+    absl::StrAppend(&rules, ".", style.css, "{fill:", dark ? style.dark : style.light, "}");
+  }
+  return rules;
+}
+
+std::string StyleSheet() {
+  return absl::StrCat("<style>\n", kPlain, "\n", Colours(/*dark=*/false),
+                      "\n@media (prefers-color-scheme:dark){", Colours(/*dark=*/true),
+                      "}\n</style>\n");
 }
 
 // A round distance between two ticks, for ten of them at most.
