@@ -470,7 +470,6 @@ class Process final : public Kernel {
   std::vector<Packet> early_replaced_;  // what came for them meanwhile
   Farewell& numbers() const { return *start_.farewell; }  // of the run's report, kept as it goes
   Tracer tracer_{start_.trace};
-
   // Calls that wait for their answers, and the socket's sending side.
   PriorityLock broker_lock_;
   uint32_t last_call_ = 0;
