@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "ipc/dispatcher.h"
 #include "tests/support/pipe.h"
@@ -22,14 +24,22 @@ size_t CountDescriptors() {
   return count;
 }
 
+// A channel on which the pipe is watched.
+struct Watcher {
+  Watcher(ipc::Channel on, const Pipe& pipe)
+      : channel(std::move(on)),
+        dispatcher(channel),
+        watch(dispatcher.Watch(pipe.reader(), ipc::Readiness::kReadable, 30).value()) {}
+  const ipc::Channel channel;
+  const ipc::Dispatcher dispatcher;
+  const ipc::DescriptorWatch watch;
+};
+
 // Three threads of one priority write in whatever order is chosen; a fourth one reads.
 parley::RunReport RunWriters(const parley::ChoiceSpec& choices) {
   const Pipe pipe;
   const auto main = [&](ipc::Process& self) {
-    const ipc::Channel channel = self.CreateChannel("own").value();
-    const ipc::Dispatcher dispatcher(channel);
-    const ipc::DescriptorWatch watch =
-        dispatcher.Watch(pipe.reader(), ipc::Readiness::kReadable, 30).value();
+    const Watcher watcher(self.CreateChannel("own").value(), pipe);
     std::vector<ipc::Thread> writers;
     for (int i = 0; i < 3; ++i) {
       const auto write = [&self, &pipe, i] {
@@ -40,8 +50,8 @@ parley::RunReport RunWriters(const parley::ChoiceSpec& choices) {
       writers.push_back(self.Spawn({}, write).value());
     }
     for (int taken = 0; taken < 3; ++taken) {
-      ipc::Dispatched next = dispatcher.Wait().value();
-      CHECK(next.ready()->Is(watch));
+      ipc::Dispatched next = watcher.dispatcher.Wait().value();
+      CHECK(next.ready()->Is(watcher.watch));
       pipe.Take();
     }
     for (ipc::Thread& writer : writers) CHECK(writer.Join().ok());
@@ -80,49 +90,41 @@ TEST_CASE("a server waits in real time for a device while its client is blocked"
     asked.wait(false);
     pipe.Put();
   });
-  tests::RunWorld(
-      {{.name = "server",
-        .main =
-            [&](ipc::Process& self) {
-              const ipc::Channel channel = self.Attach("/device").value();
-              const ipc::Dispatcher dispatcher(channel);
-              const ipc::DescriptorWatch watch =
-                  dispatcher.Watch(pipe.reader(), ipc::Readiness::kReadable, 30).value();
-              ipc::Dispatched request = dispatcher.Wait().value();
-              asked = true;
-              asked.notify_one();
-              CHECK(dispatcher.Wait()->ready() != nullptr);
-              return request.message()->Reply().ok() ? 0 : 1;
-            }},
-       {.name = "client", .main = [](ipc::Process& self) {
-          const ipc::Connection device = self.Open("/device", absl::Seconds(1)).value();
-          return device.Send({}, {}).ok() ? 0 : 1;
-        }}});
+  tests::RunWorld({{.name = "server",
+                    .main =
+                        [&](ipc::Process& self) {
+                          const Watcher watcher(self.Attach("/device").value(), pipe);
+                          ipc::Dispatched request = watcher.dispatcher.Wait().value();
+                          asked = true;
+                          asked.notify_one();
+                          CHECK(watcher.dispatcher.Wait()->ready() != nullptr);
+                          return request.message()->Reply().ok() ? 0 : 1;
+                        }},
+                   {.name = "client", .main = [](ipc::Process& self) {
+                      const ipc::Connection device = self.Open("/device", absl::Seconds(1)).value();
+                      return device.Send({}, {}).ok() ? 0 : 1;
+                    }}});
 }
 
 TEST_CASE("what comes in preempts who runs below it") {
   const Pipe pipe;
   std::string order;
-  tests::RunWorld(
-      {{.name = "server",
-        .main =
-            [&](ipc::Process& self) {
-              const ipc::Channel channel = self.CreateChannel("own").value();
-              const ipc::Dispatcher dispatcher(channel);
-              const ipc::DescriptorWatch watch =
-                  dispatcher.Watch(pipe.reader(), ipc::Readiness::kReadable, 30).value();
-              CHECK(dispatcher.Wait().ok());
-              order += 's';
-              return 0;
-            },
-        .scheduling = {.priority = 30}},
-       {.name = "writer", .main = [&](ipc::Process& self) {
-          order += 'a';
-          pipe.Put();
-          self.Compute(absl::Milliseconds(1));
-          order += 'b';
-          return 0;
-        }}});
+  tests::RunWorld({{.name = "server",
+                    .main =
+                        [&](ipc::Process& self) {
+                          const Watcher watcher(self.CreateChannel("own").value(), pipe);
+                          CHECK(watcher.dispatcher.Wait().ok());
+                          order += 's';
+                          return 0;
+                        },
+                    .scheduling = {.priority = 30}},
+                   {.name = "writer", .main = [&](ipc::Process& self) {
+                      order += 'a';
+                      pipe.Put();
+                      self.Compute(absl::Milliseconds(1));
+                      order += 'b';
+                      return 0;
+                    }}});
   CHECK(order == "asb");
 }
 
@@ -130,27 +132,23 @@ TEST_CASE("a process that is killed leaves no watch behind") {
   const size_t before = CountDescriptors();
   const Pipe pipe;
   size_t watched = 0, killed = 0;
-  tests::RunWorld(
-      {{.name = "watcher",
-        .main =
-            [&](ipc::Process& self) {
-              const ipc::Channel channel = self.CreateChannel("own").value();
-              const ipc::Dispatcher dispatcher(channel);
-              const ipc::DescriptorWatch watch =
-                  dispatcher.Watch(pipe.reader(), ipc::Readiness::kReadable, 30).value();
-              return dispatcher.Wait().ok() ? 0 : 1;
-            },
-        .only_program = true},
-       {.name = "parent", .main = [&](ipc::Process& self) {
-          ipc::Child child = self.Start("watcher").value();
-          self.Sleep(absl::Milliseconds(1)).IgnoreError();
-          watched = CountDescriptors();
-          CHECK(child.Kill().ok());
-          CHECK(child.Wait().ok());
-          killed = CountDescriptors();
-          pipe.Put();  // nobody hears of it
-          return 0;
-        }}});
+  tests::RunWorld({{.name = "watcher",
+                    .main =
+                        [&](ipc::Process& self) {
+                          const Watcher watcher(self.CreateChannel("own").value(), pipe);
+                          return watcher.dispatcher.Wait().ok() ? 0 : 1;
+                        },
+                    .only_program = true},
+                   {.name = "parent", .main = [&](ipc::Process& self) {
+                      ipc::Child child = self.Start("watcher").value();
+                      self.Sleep(absl::Milliseconds(1)).IgnoreError();
+                      watched = CountDescriptors();
+                      CHECK(child.Kill().ok());
+                      CHECK(child.Wait().ok());
+                      killed = CountDescriptors();
+                      pipe.Put();  // nobody hears of it
+                      return 0;
+                    }}});
   CHECK(watched == before + 3);
   CHECK(killed == before + 2);
 }
