@@ -166,7 +166,8 @@ struct HostThread : Thread {
   int client_cpu = -1;  // where the sender of the message received last ran, by its own word
   // For the trace (tracer.h): since which tick it waits to receive, until that is told, else 0;
   // when it looked last while it spun, else 0; and the priorities that were told last.
-  uint64_t waits_since = 0, looked_at = 0;
+  uint64_t waits_since = 0;
+  std::atomic<uint64_t> looked_at{0};  // relaxed: it looks without the lock
   uint8_t traced_effective = 0, traced_base = 0;
 
   // Where it waits for a peer (pairing.cc). Its own, and its agent's: hints, so relaxed.

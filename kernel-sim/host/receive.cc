@@ -414,11 +414,11 @@ void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int c
   ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
   if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
   const bool shares_cpu = server.client_cpu == cpu;
+  if (!shares_cpu) server.looked_at.store(server.waits_since, std::memory_order_relaxed);
   lock_.Unlock();
   CountWait(server);
   const bool yielded = shares_cpu && server.receive_spin.Yield(done);
   if (!shares_cpu) {
-    server.looked_at = server.waits_since;
     server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
   }
   lock_.Lock();

@@ -71,7 +71,7 @@ void Tracer::TellSendEnded(const HostThread& client, const OutSlot& out, uint32_
 }
 
 void Tracer::TellWait(HostThread& server, const HostChannel& channel) {
-  server.looked_at = 0;
+  server.looked_at.store(0, std::memory_order_relaxed);
   TellState(server, ThreadState::kReceive, channel.id, std::exchange(server.waits_since, 0));
 }
 
@@ -119,7 +119,7 @@ void Tracer::EventSent(const HostThread& sender, uint64_t event, const PulseSpec
 
 void Tracer::PulseReceived(HostThread& server, const HostChannel& channel, const PulseInfo& pulse) {
   if (!on()) return;
-  server.looked_at = 0;
+  server.looked_at.store(0, std::memory_order_relaxed);
   const uint64_t now = Ticks();
   Pulse(RecordKind::kPulseReceived, now, Raw(server.id()), Raw(channel.id), pulse.code, pulse.value,
         TakeWait(server, now));

@@ -54,7 +54,7 @@ class Tracer {
   // costs nobody anything; one at the receive would cost each message 10 to 20 ns.
   static void Looks(HostThread& server) {
     if (on()) {
-      server.looked_at = Ticks();
+      server.looked_at.store(Ticks(), std::memory_order_relaxed);
     } else {
       RelaxCpu();
     }
@@ -69,7 +69,7 @@ class Tracer {
   }
   static void Received(HostThread& server, const HostChannel& channel, const Inbound& inbound) {
     if (!on()) return;
-    const uint64_t looked = std::exchange(server.looked_at, 0);
+    const uint64_t looked = server.looked_at.exchange(0, std::memory_order_relaxed);
     const uint64_t now = looked != 0 ? looked : Ticks();
     Message(RecordKind::kReceive, now, server, NameOf(inbound), channel.id, TakeWait(server, now),
             looked != 0 ? kLookedLast : 0);
