@@ -67,6 +67,10 @@ constexpr uint32_t MakeAnswer(uint32_t sequence, Outcome outcome, uint32_t flags
   return sequence << kSequenceShift | static_cast<uint32_t>(outcome) | flags;
 }
 
+// What a server tells each of its clients of itself: hints where to wait for it (placement.cc).
+inline constexpr uint8_t kOneClient = 1;    // this one alone keeps it busy
+inline constexpr uint8_t kNeverSleeps = 2;  // its clients do not let it sleep
+
 // R5, as the client claims it: a range of a region that the broker has lent to the server.
 struct SharedReference {
   uint32_t lend = 0;  // its number (wire.h)
@@ -101,9 +105,9 @@ struct alignas(kCacheLine) Slot {
   alignas(kCacheLine) std::atomic<uint32_t> answer;  // sequence, flags and Outcome; a futex
   uint32_t reply_bytes;  // full length; of an error: the length of its text
   uint16_t server_cpu;
-  uint8_t server_paired;  // this client alone keeps it busy
-  uint8_t error;          // canonical code of an error reply,
-  uint8_t kernel_error;   // or an Error that the kernel on the server's side has found
+  uint8_t server_load;   // kOneClient, kNeverSleeps
+  uint8_t error;         // canonical code of an error reply,
+  uint8_t kernel_error;  // or an Error that the kernel on the server's side has found
   uint8_t reserved[3];
   std::array<std::byte, kShortReplyBytes> short_reply;  // of one that is not longer
   alignas(kCacheLine)

@@ -119,7 +119,7 @@ struct OutSlot {
 struct HostThread;
 struct UserTimer;
 // What the agent's timer queue holds: a program's timer, the budget of a sporadic thread (P7), or
-// when to look whether a thread that is kept on one CPU still waits as it did (pairing.cc).
+// when to look whether a thread that is kept on one CPU still waits as it did (placement.cc).
 struct AgentTimer : TimerNode {
   enum class Of : uint8_t { kUser, kBudget, kParting };
   explicit AgentTimer(UserTimer* user) : of(Of::kUser), user(user) {}
@@ -170,14 +170,20 @@ struct HostThread : Thread {
   std::atomic<uint64_t> looked_at{0};  // relaxed: it looks without the lock
   uint8_t traced_effective = 0, traced_base = 0;
 
-  // Where it waits for a peer (pairing.cc). Its own, and its agent's: hints, so relaxed.
+  // Where it waits for a peer (placement.cc). Its own, and its agent's: hints, so relaxed.
   std::atomic<uint64_t> waits{0};    // so far
   uint64_t waits_seen = 0;           // when the agent looked last
   std::atomic<int> short_sleeps{0};  // in a row
   int yields = 0;                  // while it is kept on one CPU: waits that ended without a sleep
-  std::atomic<int> paired_on{-1};  // the CPU on which it is kept
-  cpu_set_t allowed;               // while it is: where it may run else
+  std::atomic<bool> kept{false};   // from some of the CPUs where it may run
+  std::atomic<int> paired_on{-1};  // kept on its peer's
+  uint64_t stands_until = 0;       // before it stands aside again, so many waits
+  cpu_set_t allowed;               // while it is kept: where it may run else
   AgentTimer parting{AgentTimer::Of::kParting, this};
+  void CountWait();
+  void CountSleep(int64_t slept_ns);
+  bool WantsToPair(int cpu) const;
+  bool HasYieldedEnough();
 
   // SPORADIC: since when its budget counts, and the CPU time it had used by then.
   AgentTimer budget{AgentTimer::Of::kBudget, this};
@@ -330,10 +336,14 @@ struct HostChannel : Channel {
   absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
   PulseTable pulses;                                     // the kernel's and timers'
   Inbound* watched = nullptr;                            // its client need not ring
-  int receivers = 0;                                     // threads that wait in Receive
-  uint32_t last_answered = ~0u;                          // Inbound::handle_slot
-  bool paired = false;                                   // one client alone keeps it busy
-  int served_level = kMaxPriority;                       // as its bells show it (P4)
+  // Whoever is watched must ring again. True if it has sent something meanwhile: it counts as rung.
+  bool EndWatch();
+  int receivers = 0;                             // threads that wait in Receive
+  uint32_t last_answered = ~0u;                  // Inbound::handle_slot
+  bool paired = false;                           // one client alone keeps it busy
+  uint32_t answers_awake = 0;                    // since a server of it slept
+  uint8_t CountAnswer(const Inbound& answered);  // placement.cc
+  int served_level = kMaxPriority;               // as its bells show it (P4)
   bool destroyed = false;
 };
 

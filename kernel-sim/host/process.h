@@ -367,13 +367,11 @@ class Process final : public Kernel {
   void DestroyChannel(HostChannel& channel);
   void ForgetChannelIfUnused(HostChannel& channel);
 
-  // -- pairing.cc
-  static void CountWait(HostThread& thread);
-  static void AfterSleep(HostThread& thread, int64_t slept_ns);
-  static bool WantsToPair(const HostThread& thread, int cpu);
-  static bool IsPaired(HostChannel& channel, const Inbound& answered);
-  static bool HasYieldedEnough(HostThread& thread);
+  // -- placement.cc
+  void Place(HostThread& thread, uint8_t load, int server_cpu);
   void Pair(HostThread& thread, int cpu);
+  void StandAside(HostThread& thread, int cpu);
+  bool Keep(HostThread& thread, cpu_set_t cpus);
   void Part(HostThread& thread);
   void OnParting(HostThread& thread);
 

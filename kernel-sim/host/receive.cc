@@ -383,22 +383,21 @@ struct View {
 
 // Closes the doors of all its bells; false if somebody has rung meanwhile.
 bool Process::CloseDoors(HostChannel& channel) {
-  if (Inbound* watched = std::exchange(channel.watched, nullptr)) {
-    if (WithdrawWatch(watched->slot(), watched->sequence)) {
-      // It has not rung and will not: it counts as rung.
-      ServedBell& bell = *watched->link.bell;
-      const uint32_t bit = watched->link.first_bit + watched->slot_index;
-      bell.bell().words[bit / 64].fetch_or(uint64_t{1} << bit % 64);
-      bell.bell().summary.fetch_or(uint64_t{1} << bit / 64);
-      return false;
-    }
-  }
+  if (channel.EndWatch()) return false;
   bool closed = true;
   for (size_t i = 0; i < channel.bells.size(); ++i) {
     const Door door = i < kMostDoors ? Door::kSleeping : Door::kPolling;
     closed = CloseDoor(channel.bells[i]->bell(), door) && closed;
   }
   return closed;
+}
+
+bool HostChannel::EndWatch() {
+  Inbound* const was = std::exchange(watched, nullptr);
+  if (was == nullptr || !WithdrawWatch(was->slot(), was->sequence)) return false;
+  // It has not rung and will not: it counts as rung.
+  Ring(was->link.bell->bell(), was->link.first_bit + was->slot_index);
+  return true;
 }
 
 void Process::OpenDoors(HostChannel& channel) {
@@ -416,13 +415,13 @@ void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int c
   const bool shares_cpu = server.client_cpu == cpu;
   if (!shares_cpu) server.looked_at.store(server.waits_since, std::memory_order_relaxed);
   lock_.Unlock();
-  CountWait(server);
+  server.CountWait();
   const bool yielded = shares_cpu && server.receive_spin.Yield(done);
   if (!shares_cpu) {
     server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
   }
   lock_.Lock();
-  if (yielded && HasYieldedEnough(server)) Part(server);
+  if (yielded && server.HasYieldedEnough()) Part(server);
   if (looked_at != nullptr) {
     --looked_at->held;
     ReleaseIfUnused(*looked_at);
@@ -458,13 +457,14 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
       Tracer::Sleeps(server, channel);
-      if (channel.paired && WantsToPair(server, cpu)) Pair(server, cpu);
+      channel.answers_awake = 0;
+      if (channel.paired && server.WantsToPair(cpu)) Pair(server, cpu);
       const View view(server, channel);
       server.asleep_at = view.OnlyBell();
       lock_.Unlock();
       const int64_t asleep = MonotonicNs();
       view.Sleep(until);
-      AfterSleep(server, MonotonicNs() - asleep);
+      server.CountSleep(MonotonicNs() - asleep);
       lock_.Lock();
       server.asleep_at = nullptr;
       OpenDoors(channel);

@@ -69,15 +69,17 @@ Slot* Process::EndAnswer(Inbound& inbound, const Ending& ending, absl::Status& o
   if (inbound.unblock_requested) WithdrawUnblockPulse(inbound);
   inbound.serial = 0;
   inbound.EndLeases();
-  const bool watch = channel != nullptr && !link.detached && channel->receivers == 0 &&
-                     (channel->watched == nullptr || channel->watched == &inbound);
+  const uint8_t load = channel == nullptr ? uint8_t{0} : channel->CountAnswer(inbound);
+  const bool may_watch = channel != nullptr && !link.detached && channel->receivers == 0;
+  // Whoever was watched before this client came to have the server for itself can ring.
+  if (may_watch && (load & kOneClient) != 0 && channel->watched != &inbound) channel->EndWatch();
+  const bool watch = may_watch && (channel->watched == nullptr || channel->watched == &inbound);
   if (watch) channel->watched = &inbound;
-  const bool paired = channel != nullptr && IsPaired(*channel, inbound);
   // The client looks at this line again and again, and takes it away between two writes that are
   // far apart.
   slot.reply_bytes = ending.reply_bytes;
   slot.server_cpu = static_cast<uint16_t>(sched_getcpu());
-  slot.server_paired = paired ? 1 : 0;
+  slot.server_load = load;
   slot.error = static_cast<uint8_t>(ending.code);
   slot.kernel_error = static_cast<uint8_t>(ending.error);
   if (ending.is_short) slot.short_reply = ending.short_reply;

@@ -202,7 +202,7 @@ absl::Status Process::AwaitReply(Sending& send) {
       const int64_t asleep = MonotonicNs();
       send.slept = true;
       FutexWait(slot.answer, expected, std::min(send.until, send.next_check), Sharing::kShared);
-      AfterSleep(thread, MonotonicNs() - asleep);
+      thread.CountSleep(MonotonicNs() - asleep);
     }
   }
 }
@@ -211,24 +211,26 @@ absl::Status Process::AwaitReply(Sending& send) {
 void Process::WaitAwake(Sending& send) {
   Slot& slot = send.slot();
   HostThread& thread = send.thread;
-  CountWait(thread);
+  thread.CountWait();
   auto done = [&] {
     if (IsWaiting(slot.answer.load(std::memory_order_relaxed), send.sequence)) return false;
     ExpectToWrite(slot);
     return true;
   };
-  const int cpu = sched_getcpu();
   const int server_cpu = ReadOnce(slot.server_cpu);
+  const uint8_t load = ReadOnce(slot.server_load);
+  Place(thread, load, server_cpu);
+  const int cpu = sched_getcpu();
   if (send.out.link->link().no_spin.load(std::memory_order_relaxed) == 0) {
     if (server_cpu != cpu) {
       if (thread.send_spin.Spin(done)) return;
     } else if (thread.send_spin.Yield(done)) {
-      if (!HasYieldedEnough(thread)) return;
+      if (!thread.HasYieldedEnough()) return;
       Locked locked(lock_);
       return Part(thread);
     }
   }
-  if (slot.server_paired != 0 && WantsToPair(thread, server_cpu)) {
+  if ((load & kOneClient) != 0 && thread.WantsToPair(server_cpu)) {
     Locked locked(lock_);
     Pair(thread, server_cpu);
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "tests/bench/process.h"
 
@@ -16,6 +17,7 @@ constexpr int kMaxBatch = 1'000;
 constexpr int kSliceMs = 10;
 constexpr int kSlices = 40;
 constexpr int kTickMs = 1;
+constexpr int kGoMs = 20;
 
 // One client's trips, each checked.
 class Trips {
@@ -74,18 +76,24 @@ void Sample(const Call& call, Board& board) {
 
 void Count(const Call& call, Board& board, int client) {
   Trips trips(call);
-  while (!board.stop.load(std::memory_order_relaxed)) {
+  const auto count = [&] {
     trips.Make(1);
     board.counters[client].calls.store(trips.made(), std::memory_order_relaxed);
-  }
+  };
+  // Those that still start would wait for their turns among those that call already.
+  count();
+  while (!board.go && !board.stop) std::this_thread::sleep_for(std::chrono::milliseconds(kGoMs));
+  while (!board.stop.load(std::memory_order_relaxed)) count();
 }
 
-absl::StatusOr<std::vector<double>> TakeSlices(const Board& board, int clients, const Wait& wait) {
-  auto all_are_served = [&] {
+absl::StatusOr<std::vector<double>> TakeSlices(Board& board, int clients, const Wait& wait) {
+  auto all_have_made = [&](uint64_t calls) {
     return std::all_of(board.counters, board.counters + clients,
-                       [](const Board::Counter& counter) { return counter.calls.load() > 0; });
+                       [=](const Board::Counter& counter) { return counter.calls >= calls; });
   };
-  absl::Status status = wait(all_are_served, kTickMs);
+  absl::Status status = wait([&] { return all_have_made(1); }, kTickMs);
+  board.go = true;
+  if (status.ok()) status = wait([&] { return all_have_made(2); }, kTickMs);
   double end = NowNs() + kWarmUpNs;
   if (status.ok()) status = wait([&] { return NowNs() >= end; }, kSliceMs);
   std::vector<double> samples;

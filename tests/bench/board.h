@@ -20,7 +20,8 @@ struct Board {
   static constexpr int kMaxClients = 1'000;
 
   std::atomic<bool> server_ready = false;
-  std::atomic<bool> stop = false;      // for clients that count
+  std::atomic<bool> go = false;  // for clients that count
+  std::atomic<bool> stop = false;
   std::atomic<bool> finished = false;  // by the client that samples
   size_t sample_count = 0;
   struct alignas(128) Counter {
@@ -35,14 +36,15 @@ double NowNs();
 // of a short batch.
 void Sample(const Call& call, Board& board);
 
-// By one of several clients: counts its calls until the board says stop.
+// By one of several clients: makes one call, then, from when all have, counts more until the board
+// says stop.
 void Count(const Call& call, Board& board, int client);
 
 // By whoever watches those: nanoseconds for each call that the server answered, whoever's, each
 // over a slice of time. `wait` returns when its condition holds, which it asks for every so many
 // milliseconds, or says why that will not come.
 using Wait = std::function<absl::Status(const std::function<bool()>& done, int tick_ms)>;
-absl::StatusOr<std::vector<double>> TakeSlices(const Board& board, int clients, const Wait& wait);
+absl::StatusOr<std::vector<double>> TakeSlices(Board& board, int clients, const Wait& wait);
 
 }  // namespace parley_bench
 

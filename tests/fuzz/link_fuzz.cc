@@ -50,7 +50,7 @@ void WriteSlot(Slot& slot, Input& input, uint32_t lend) {
       slot.error = input.Byte();
       slot.kernel_error = input.Byte();
       slot.server_cpu = input.Byte();
-      slot.server_paired = input.Byte();
+      slot.server_load = input.Byte();
       return;
     default:
       slot.taken = SequenceOf(slot.request) + input.Byte() % 3;

@@ -44,17 +44,17 @@ Structure DescribeSlot() {
   return {"Slot",
           kLayout,
           sizeof(Slot),
-          {PARLEY_FIELD(Slot, request),       PARLEY_FIELD(Slot, request_bytes),
-           PARLEY_FIELD(Slot, reply_room),    PARLEY_FIELD(Slot, thread),
-           PARLEY_FIELD(Slot, priority),      PARLEY_FIELD(Slot, client_cpu),
-           PARLEY_FIELD(Slot, references),    PARLEY_FIELD(Slot, answer),
-           PARLEY_FIELD(Slot, reply_bytes),   PARLEY_FIELD(Slot, server_cpu),
-           PARLEY_FIELD(Slot, server_paired), PARLEY_FIELD(Slot, error),
-           PARLEY_FIELD(Slot, kernel_error),  PARLEY_FIELD(Slot, reserved),
-           PARLEY_FIELD(Slot, short_reply),   PARLEY_FIELD(Slot, bytes),
-           PARLEY_FIELD(Slot, region),        PARLEY_FIELD(Slot, request_parts),
-           PARLEY_FIELD(Slot, reply_parts),   PARLEY_FIELD(Slot, taken),
-           PARLEY_FIELD(Slot, sent_at),       PARLEY_FIELD(Slot, stamped)}};
+          {PARLEY_FIELD(Slot, request),      PARLEY_FIELD(Slot, request_bytes),
+           PARLEY_FIELD(Slot, reply_room),   PARLEY_FIELD(Slot, thread),
+           PARLEY_FIELD(Slot, priority),     PARLEY_FIELD(Slot, client_cpu),
+           PARLEY_FIELD(Slot, references),   PARLEY_FIELD(Slot, answer),
+           PARLEY_FIELD(Slot, reply_bytes),  PARLEY_FIELD(Slot, server_cpu),
+           PARLEY_FIELD(Slot, server_load),  PARLEY_FIELD(Slot, error),
+           PARLEY_FIELD(Slot, kernel_error), PARLEY_FIELD(Slot, reserved),
+           PARLEY_FIELD(Slot, short_reply),  PARLEY_FIELD(Slot, bytes),
+           PARLEY_FIELD(Slot, region),       PARLEY_FIELD(Slot, request_parts),
+           PARLEY_FIELD(Slot, reply_parts),  PARLEY_FIELD(Slot, taken),
+           PARLEY_FIELD(Slot, sent_at),      PARLEY_FIELD(Slot, stamped)}};
 }
 
 Structure DescribeFarewell() {

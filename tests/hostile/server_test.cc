@@ -59,7 +59,7 @@ void LieInSlot(Slot& slot, Staging& staging, Random& random) {
       break;
     case 4:
       slot.server_cpu = static_cast<uint16_t>(Tricky(random));
-      slot.server_paired = static_cast<uint8_t>(random() % 2);
+      slot.server_load = static_cast<uint8_t>(random() % 4);
       break;
     case 5:
       slot.taken = random() % 2 == 0 ? sequence : static_cast<uint32_t>(random());
