@@ -17,18 +17,15 @@ int Membarrier(int command) {
   return static_cast<int>(syscall(SYS_membarrier, command, /*flags=*/0, /*cpu=*/0));
 }
 
-// Once for each process. Without it, and for the thread sanitizer, which does not know it, nobody
-// gets a bias.
-bool CanTakeBias() {
-#if defined(__SANITIZE_THREAD__)
-  return false;
-#else
-  static const bool registered = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
-  return registered;
+}  // namespace
+
+// In a process that has more threads already, the first of these calls takes Linux some 10 ms, in
+// which a thread cannot even be killed.
+PriorityLock::PriorityLock() {
+#if !defined(__SANITIZE_THREAD__)  // it does not know what a barrier from outside orders
+  can_take_bias_ = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 #endif
 }
-
-}  // namespace
 
 void PriorityFutex::LockSlowly() {
   while (syscall(SYS_futex, &word_, FUTEX_LOCK_PI_PRIVATE, 0, nullptr, nullptr, 0) != 0) {
@@ -80,7 +77,7 @@ void PriorityLock::LeaveAtGate() {
 // Instead of an unlock. False: somebody else is on its way, and the lock still held.
 bool PriorityLock::GiveBias() {
   streak_ = 0;
-  if (!CanTakeBias()) return false;
+  if (!can_take_bias_) return false;
   const uint32_t self = LinuxThreadId();
   auto found = std::find_if(biases_.begin(), biases_.end(),
                             [&](const auto& bias) { return bias->thread == self; });

@@ -60,6 +60,8 @@ class PriorityFutex {
 
 class ABSL_LOCKABLE PriorityLock {
  public:
+  // Before the process has other threads, or its first one takes long.
+  PriorityLock();
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     if (Bias* own = OwnBias(); own != nullptr && EnterBiased(*own)) return;
     if (word_.TryLock()) {
@@ -124,6 +126,7 @@ class ABSL_LOCKABLE PriorityLock {
   PriorityFutex word_;
   std::atomic<Bias*> bias_{nullptr};  // of who has it
   std::atomic<uint32_t> contenders_{0};
+  bool can_take_bias_ = false;  // Linux has the barrier that taking it needs
   PriorityFutex gate_;
   // Guarded by the lock.
   std::vector<std::unique_ptr<Bias>> biases_;
