@@ -40,8 +40,8 @@ void SocketMessage::PrepareSend(const Packet& packet) {
 }
 
 void SocketMessage::PrepareReceive() {
-  buffer_.resize(kMaxPacketBytes);
-  part_ = {buffer_.data(), buffer_.size()};
+  if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::byte[]>(kMaxPacketBytes);
+  part_ = {buffer_.get(), kMaxPacketBytes};
   header_ = {};
   header_.msg_iov = &part_;
   header_.msg_iovlen = 1;
@@ -72,7 +72,7 @@ absl::StatusOr<Packet> SocketMessage::Take(size_t size) {
     refused_ = std::move(packet.fds);
     return MakeError(Error::kInvalidArgument, "a packet that is too long");
   }
-  packet.bytes.assign(buffer_.begin(), buffer_.begin() + static_cast<ptrdiff_t>(size));
+  packet.bytes.assign(buffer_.get(), buffer_.get() + size);
   return packet;
 }
 

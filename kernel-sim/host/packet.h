@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -94,7 +95,7 @@ class SocketMessage {
  private:
   msghdr header_ = {};
   iovec part_ = {};
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_;  // of kMaxPacketBytes, once it receives
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPacketFds) +
                                         CMSG_SPACE(sizeof(ucred))> control_ = {};
   std::optional<ucred> credentials_;
