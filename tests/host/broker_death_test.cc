@@ -26,8 +26,9 @@ constexpr uint64_t kCallsAfterwards = 2000;
 
 struct Facts {
   std::atomic<uint64_t> answered = 0;
-  std::atomic<bool> dead = false;  // the broker
-  std::atomic<pid_t> mortal = 0;   // a server that is killed after it
+  std::atomic<bool> dead = false;   // the broker
+  std::atomic<pid_t> mortal = 0;    // a server that is killed after it
+  std::atomic<bool> holds = false;  // it has received from its blocked client
   std::atomic<int64_t> killed_ns = 0, woke_ns = 0;
 };
 
@@ -79,6 +80,7 @@ int KeepBlocked(ipc::Process& self, Facts& facts) {
   facts.mortal = getpid();
   ipc::Channel channel = self.Attach("/mortal").value();
   ipc::Received kept = channel.Receive().value();
+  facts.holds = true;
   self.Sleep(absl::InfiniteDuration()).IgnoreError();
   return 1;
 }
@@ -101,7 +103,7 @@ bool WaitUntil(ipc::Process& self, const std::function<bool()>& fact) {
 
 int EndTheBroker(ipc::Process& self, Facts& facts, uint64_t seed) {
   ipc::Connection mortal = self.Open("/mortal", kPatience).value();
-  CHECK(WaitUntil(self, [&] { return facts.answered > 100 + seed % 1000; }));
+  CHECK(WaitUntil(self, [&] { return facts.holds && facts.answered > 100 + seed % 1000; }));
   const pid_t launcher = getppid();
   CHECK(BrokerOfThisWorld() > 0);
   kill(launcher, SIGSTOP);
