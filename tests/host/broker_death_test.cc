@@ -23,12 +23,13 @@ using ipc::ErrorOf;
 
 constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr uint64_t kCallsAfterwards = 2000;
+constexpr int kReady = 3;
 
 struct Facts {
   std::atomic<uint64_t> answered = 0;
-  std::atomic<bool> dead = false;   // the broker
-  std::atomic<pid_t> mortal = 0;    // a server that is killed after it
-  std::atomic<bool> holds = false;  // it has received from its blocked client
+  std::atomic<bool> dead = false;  // the broker
+  std::atomic<pid_t> mortal = 0;   // a server that is killed after it
+  std::atomic<int> ready = 0;      // callers connected, and the mortal once it is sent to
   std::atomic<int64_t> killed_ns = 0, woke_ns = 0;
 };
 
@@ -47,6 +48,7 @@ int Echo(ipc::Process& self) {
 int Call(ipc::Process& self, Facts& facts) {
   ipc::Connection to = self.Open("/echo", kPatience).value();
   ipc::Region region = self.CreateRegion(4096).value();
+  ++facts.ready;
   auto call = [&] {
     for (uint64_t i = 0;; ++i) {
       uint64_t reply = ~i;
@@ -67,6 +69,7 @@ int Call(ipc::Process& self, Facts& facts) {
 // Needs no broker.
 int CallOnly(ipc::Process& self, Facts& facts) {
   ipc::Connection to = self.Open("/echo", kPatience).value();
+  ++facts.ready;
   for (uint64_t i = 0;; ++i) {
     uint64_t reply = ~i;
     const auto sent = to.Send(ipc::BytesOf(i), ipc::MutableBytesOf(reply), {.deadline = kPatience});
@@ -80,7 +83,7 @@ int KeepBlocked(ipc::Process& self, Facts& facts) {
   facts.mortal = getpid();
   ipc::Channel channel = self.Attach("/mortal").value();
   ipc::Received kept = channel.Receive().value();
-  facts.holds = true;
+  ++facts.ready;
   self.Sleep(absl::InfiniteDuration()).IgnoreError();
   return 1;
 }
@@ -103,7 +106,8 @@ bool WaitUntil(ipc::Process& self, const std::function<bool()>& fact) {
 
 int EndTheBroker(ipc::Process& self, Facts& facts, uint64_t seed) {
   ipc::Connection mortal = self.Open("/mortal", kPatience).value();
-  CHECK(WaitUntil(self, [&] { return facts.holds && facts.answered > 100 + seed % 1000; }));
+  CHECK(
+      WaitUntil(self, [&] { return facts.ready == kReady && facts.answered > 100 + seed % 1000; }));
   const pid_t launcher = getppid();
   CHECK(BrokerOfThisWorld() > 0);
   kill(launcher, SIGSTOP);
