@@ -32,6 +32,10 @@ inline ConstBytes BytesOfText(absl::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
+inline absl::string_view TextOf(ConstBytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 }  // namespace ipc
 
 #endif  // PARLEY_LIBIPC_INCLUDE_IPC_BYTES_H_

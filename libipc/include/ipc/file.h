@@ -1,0 +1,102 @@
+// Files of resource managers, as their clients have them (M1).
+//
+// Results and errors are as POSIX has them: PosixErrorOf gives the errno. A server that dies makes
+// every call on its files fail with EIO; so does a call that the server dropped.
+//
+// Paths are absolute; empty, "." and ".." parts are resolved by their text alone.
+//
+// Threads: any number may use one File; its position is shared, as of a descriptor. It is closed,
+// or moved, by one when no other uses it.
+#ifndef PARLEY_LIBIPC_INCLUDE_IPC_FILE_H_
+#define PARLEY_LIBIPC_INCLUDE_IPC_FILE_H_
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ipc/file_protocol.h"
+#include "ipc/posix.h"
+#include "ipc/process.h"
+
+namespace ipc {
+
+struct ListedName {
+  std::string name;
+  uint64_t inode = 0;
+  uint32_t mode = 0;  // S_IF* at least
+};
+
+class [[nodiscard]] File {
+ public:
+  // open(2) of an absolute path, below a name that somebody serves: `flags` are O_*, `mode` the
+  // permissions of what O_CREAT makes. Waits for the name until `deadline`, and then for the
+  // server. ENOENT: nobody serves it, or no such file; EACCES, EEXIST, EISDIR, ENOTDIR, EMFILE and
+  // what the server says.
+  static absl::StatusOr<File> Open(Process& self, absl::string_view path, uint32_t flags,
+                                   uint32_t mode = 0666, Deadline deadline = Deadline::Poll());
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();  // closes it; blocks until the server has
+
+  // At the position, which moves. May be short, as read(2); 0 at the end. Blocks while the device
+  // has nothing, unless opened with O_NONBLOCK (EAGAIN), until `deadline` (ETIMEDOUT).
+  absl::StatusOr<uint64_t> Read(MutableBytes bytes, Deadline deadline = {}) const;
+  absl::StatusOr<uint64_t> Write(ConstBytes bytes, Deadline deadline = {}) const;
+  // At `offset`; the position stays.
+  absl::StatusOr<uint64_t> ReadAt(uint64_t offset, MutableBytes bytes,
+                                  Deadline deadline = {}) const;
+  absl::StatusOr<uint64_t> WriteAt(uint64_t offset, ConstBytes bytes, Deadline deadline = {}) const;
+  // M2: straight into, or out of, a region: `bytes` are all of what the reference covers.
+  absl::StatusOr<uint64_t> ReadAt(uint64_t offset, const RegionReference& into,
+                                  Deadline deadline = {}) const;
+  absl::StatusOr<uint64_t> WriteAt(uint64_t offset, const RegionReference& from,
+                                   Deadline deadline = {}) const;
+
+  // lseek(2): SEEK_SET, SEEK_CUR, SEEK_END; returns the new position. ESPIPE, EINVAL.
+  absl::StatusOr<uint64_t> Seek(int64_t distance, int whence) const;
+  absl::StatusOr<files::Stat> Stat() const;
+  // readdir(3): all names of a directory, without "." and "..". ENOTDIR.
+  absl::StatusOr<std::vector<ListedName>> List() const;
+  absl::Status Truncate(uint64_t size) const;
+  absl::Status Sync() const;
+  // poll(2): which of `wanted` (files::kReadable, kWritable) would not block now.
+  absl::StatusOr<uint32_t> Poll(uint32_t wanted) const;
+  // The same, once there is one. ETIMEDOUT.
+  absl::StatusOr<uint32_t> Wait(uint32_t wanted, Deadline deadline = {}) const;
+  // ioctl(2): the device's own requests. Returns what ioctl would; `reply` is filled as far as the
+  // device goes. ENOTTY: it has no such request.
+  absl::StatusOr<uint64_t> Control(uint64_t code, ConstBytes request, MutableBytes reply,
+                                   Deadline deadline = {}) const;
+
+  const std::string& path() const { return connection_->name(); }
+
+ private:
+  File(const Process& self, std::shared_ptr<const Connection> connection, uint32_t number)
+      : self_(&self), connection_(std::move(connection)), number_(number) {}
+  void Close();
+  files::Operation Begin(files::Verb verb) const;
+  absl::StatusOr<uint64_t> Transfer(files::Verb verb, uint64_t offset, ConstBytes from,
+                                    MutableBytes into, Deadline deadline) const;
+  absl::StatusOr<uint64_t> Transfer(files::Verb verb, uint64_t offset,
+                                    const RegionReference& region, Deadline deadline) const;
+
+  const Process* self_;
+  std::shared_ptr<const Connection> connection_;
+  uint32_t number_ = 0;
+};
+
+// stat(2), unlink(2), rmdir(2) and rename(2), one message each. Errors as File::Open. Rename:
+// EXDEV: two servers.
+absl::StatusOr<files::Stat> StatOf(Process& self, absl::string_view path);
+absl::Status Unlink(Process& self, absl::string_view path);
+absl::Status RemoveDirectory(Process& self, absl::string_view path);
+absl::Status Rename(Process& self, absl::string_view from, absl::string_view to);
+
+}  // namespace ipc
+
+#endif  // PARLEY_LIBIPC_INCLUDE_IPC_FILE_H_

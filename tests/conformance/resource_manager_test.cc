@@ -1,0 +1,498 @@
+// Conformance: resource managers and their files, on every kernel (M1, M4).
+#include "ipc/resource_manager.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "ipc/file.h"
+#include "tests/conformance/any_kernel.h"
+
+namespace {
+
+using ipc::BytesOfText;
+using ipc::File;
+using ipc::PosixErrorOf;
+using tests::conformance::kSoon;
+using tests::conformance::LetBlock;
+using tests::conformance::RunWorld;
+using tests::conformance::WaitUntil;
+
+std::string ReadText(const File& file, size_t room = 64) {
+  std::string text(room, '\0');
+  const auto count = file.Read({reinterpret_cast<std::byte*>(text.data()), text.size()});
+  CHECK(count.ok());
+  text.resize(count.value_or(0));
+  return text;
+}
+
+template <typename Result>
+int ErrnoOf(const Result& result) {
+  if constexpr (std::is_same_v<Result, absl::Status>) {
+    return PosixErrorOf(result);
+  } else {
+    return PosixErrorOf(result.status());
+  }
+}
+
+// A number that is read and set as text.
+class Counter : public ipc::ResourceManager {
+  absl::StatusOr<uint64_t> Read(ipc::OpenFile&, uint64_t offset, ipc::MutableBytes bytes) override {
+    return ipc::CopyText(absl::StrCat(count_, "\n"), offset, bytes);
+  }
+  absl::StatusOr<uint64_t> Write(ipc::OpenFile&, uint64_t, ipc::ConstBytes bytes) override {
+    if (!absl::SimpleAtoi(ipc::TextOf(bytes), &count_)) return ipc::PosixError(EINVAL);
+    return bytes.size();
+  }
+  absl::StatusOr<uint64_t> Control(ipc::OpenFile&, uint64_t code, ipc::ConstBytes request,
+                                   ipc::MutableBytes reply, uint64_t& value) override {
+    if (code != 7) return ipc::PosixError(ENOTTY);
+    value = request.size();
+    const uint64_t count = std::min(request.size(), reply.size());
+    std::reverse_copy(request.begin(), request.begin() + static_cast<ptrdiff_t>(count),
+                      reply.begin());
+    return count;
+  }
+  int count_ = 0;
+};
+
+tests::Actor Serving(auto make, const char* path, uint32_t mode) {
+  return {.name = "manager",
+          .main =
+              [=](ipc::Process& self) {
+                auto manager = make();
+                return manager.Run(self, path, std::make_shared<ipc::Node>(mode));
+              },
+          .service = true};
+}
+tests::Actor Client(std::function<void(ipc::Process&)> body, const char* name = "client") {
+  return {.name = name, .main = [=](ipc::Process& self) {
+            body(self);
+            return 0;
+          }};
+}
+
+TEST_CASE("a device is read, written, sought and asked for its state") {
+  RunWorld({Serving([] { return Counter(); }, "/dev/counter", S_IFCHR | 0666),
+            Client([](ipc::Process& self) {
+              const File file = File::Open(self, "/dev/counter", O_RDWR, 0, kSoon).value();
+              CHECK(ReadText(file) == "0\n");
+              CHECK(ReadText(file).empty());  // the end
+              CHECK(file.Write(BytesOfText("41\n")).value() == 3);
+              CHECK(file.Seek(0, SEEK_SET).value() == 0);
+              CHECK(ReadText(file) == "41\n");
+              CHECK(file.Seek(-1, SEEK_CUR).value() == 2);
+              CHECK(ReadText(file) == "\n");
+              CHECK(ErrnoOf(file.Seek(-1, SEEK_SET)) == EINVAL);
+              CHECK(ErrnoOf(file.Seek(0, 9)) == EINVAL);
+              CHECK(ErrnoOf(file.Write(BytesOfText("no"))) == EINVAL);
+              CHECK((file.Stat().value().mode & S_IFMT) == S_IFCHR);
+              CHECK(ipc::StatOf(self, "/dev/counter").value().mode == (S_IFCHR | 0666));
+              CHECK(file.Poll(3).value() == 3);
+              char reversed[3] = {};
+              CHECK(file.Control(7, BytesOfText("abc"), ipc::MutableBytesOf(reversed)).value() ==
+                    3);
+              CHECK(std::string(reversed, 3) == "cba");
+              CHECK(ErrnoOf(file.Control(8, {}, {})) == ENOTTY);
+              CHECK(ErrnoOf(file.Truncate(0)) == EINVAL);
+              CHECK(file.Sync().ok());
+            })});
+}
+
+TEST_CASE("a region is read into and written from") {
+  RunWorld({Serving([] { return Counter(); }, "/dev/counter", S_IFCHR | 0666),
+            Client([](ipc::Process& self) {
+              const File file = File::Open(self, "/dev/counter", O_RDWR, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(4096).value();
+              std::memcpy(region.write().data(), "77", 2);
+              CHECK(file.WriteAt(0, region.In(0, 2)).value() == 2);
+              CHECK(file.ReadAt(1, region.Out(100)).value() == 2);
+              CHECK(ipc::TextOf(region.read().subspan(100, 2)) == "7\n");
+              CHECK(ErrnoOf(file.ReadAt(0, region.In())) == EACCES);
+            })});
+}
+
+TEST_CASE("what an open refuses, and what an open file does") {
+  RunWorld({Serving([] { return Counter(); }, "/dev/counter", S_IFCHR | 0666),
+            Client([](ipc::Process& self) {
+              const auto open = [&](const char* path, uint32_t flags) {
+                return File::Open(self, path, flags, 0666, kSoon);
+              };
+              const File reader = open("/dev/counter", O_RDONLY).value();
+              CHECK(ErrnoOf(reader.Write(BytesOfText("1"))) == EBADF);
+              const File writer = open("/dev/counter", O_WRONLY).value();
+              char byte = 0;
+              CHECK(ErrnoOf(writer.Read(ipc::MutableBytesOf(byte))) == EBADF);
+              CHECK(ErrnoOf(open("/dev/counter/x", O_RDONLY)) == ENOTDIR);
+              CHECK(ErrnoOf(open("/dev/counter", O_RDONLY | O_DIRECTORY)) == ENOTDIR);
+              CHECK(ErrnoOf(open("/dev/counter", O_CREAT | O_EXCL)) == EEXIST);
+              CHECK(ErrnoOf(File::Open(self, "/none", O_RDONLY)) == ENOENT);
+            })});
+}
+
+// Bytes that one writes and another reads: empty, a reader waits; full, a writer does.
+class Pipe : public ipc::ResourceManager {
+  static constexpr size_t kRoom = 4;
+  absl::StatusOr<uint64_t> Read(ipc::OpenFile& file, uint64_t, ipc::MutableBytes bytes) override {
+    if (held_.empty()) return ipc::PosixError(EAGAIN);
+    const uint64_t count = ipc::CopyText(held_, 0, bytes);
+    held_.erase(0, count);
+    Wake(file.node());
+    return count;
+  }
+  absl::StatusOr<uint64_t> Write(ipc::OpenFile& file, uint64_t, ipc::ConstBytes bytes) override {
+    const uint64_t count = std::min(bytes.size(), kRoom - held_.size());
+    if (count == 0) return ipc::PosixError(EAGAIN);
+    absl::StrAppend(&held_, ipc::TextOf(bytes).substr(0, count));
+    Wake(file.node());
+    return count;
+  }
+  uint32_t Poll(ipc::OpenFile&) override {
+    return (held_.empty() ? 0 : ipc::files::kReadable) |
+           (held_.size() == kRoom ? 0 : ipc::files::kWritable);
+  }
+  // How many have it open.
+  absl::StatusOr<uint64_t> Control(ipc::OpenFile&, uint64_t, ipc::ConstBytes, ipc::MutableBytes,
+                                   uint64_t& value) override {
+    value = open_;
+    return 0;
+  }
+  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(std::shared_ptr<ipc::Node> node,
+                                                      uint32_t flags) override {
+    ++open_;
+    return ResourceManager::Open(std::move(node), flags);
+  }
+  void Close(ipc::OpenFile&) override { --open_; }
+  std::string held_;
+  uint64_t open_ = 0;
+};
+
+tests::Actor Piping() {
+  return Serving([] { return Pipe(); }, "/pipe", S_IFIFO | 0666);
+}
+
+TEST_CASE("a reader waits for a writer, and a writer for a reader") {
+  RunWorld({Piping(), Client([](ipc::Process& self) {
+              const File reader = File::Open(self, "/pipe", O_RDONLY, 0, kSoon).value();
+              std::string got;
+              while (got.size() < 8) got += ReadText(reader, 3);
+              CHECK(got == "abcdefgh");
+              CHECK(ErrnoOf(reader.Seek(0, SEEK_SET)) == ESPIPE);
+              CHECK(ErrnoOf(reader.ReadAt(0, ipc::MutableBytes())) == ESPIPE);
+            }),
+            Client(
+                [](ipc::Process& self) {
+                  const File writer = File::Open(self, "/pipe", O_WRONLY, 0, kSoon).value();
+                  LetBlock(self);
+                  for (std::string text = "abcdefgh"; !text.empty();) {
+                    text.erase(0, writer.Write(BytesOfText(text)).value());
+                  }
+                },
+                "writer")});
+}
+
+TEST_CASE("who does not want to wait is told so, and a deadline ends a wait") {
+  RunWorld({Piping(), Client([](ipc::Process& self) {
+              const File now = File::Open(self, "/pipe", O_RDWR | O_NONBLOCK, 0, kSoon).value();
+              char byte = 0;
+              CHECK(ErrnoOf(now.Read(ipc::MutableBytesOf(byte))) == EAGAIN);
+              CHECK(now.Poll(ipc::files::kReadable).value() == 0);
+              const File later = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
+              const absl::Duration short_time = tests::conformance::Margin();
+              CHECK(ErrnoOf(later.Read(ipc::MutableBytesOf(byte), short_time)) == ETIMEDOUT);
+              CHECK(ErrnoOf(later.Wait(ipc::files::kReadable, short_time)) == ETIMEDOUT);
+              // Nothing of those waits is left to swallow this.
+              CHECK(later.Write(BytesOfText("x")).value() == 1);
+              CHECK(later.Wait(ipc::files::kReadable).value() == ipc::files::kReadable);
+              CHECK(ReadText(now) == "x");
+            })});
+}
+
+// Opens the pipe and waits to read.
+tests::Actor Victim(tests::Shared<bool>& opened) {
+  return {.name = "victim",
+          .main =
+              [&](ipc::Process& self) {
+                const File file = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
+                opened = true;
+                char byte = 0;
+                file.Read(ipc::MutableBytesOf(byte)).IgnoreError();
+                return 1;
+              },
+          .only_program = true};
+}
+
+TEST_CASE("a client that dies takes its waits and its open files along") {
+  tests::Shared<bool> opened;
+  RunWorld({Piping(), Victim(opened), Client([&](ipc::Process& self) {
+              const File file = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
+              for (int i = 0; i < 3; ++i) {
+                opened = false;
+                const ipc::Child victim = self.Start("victim").value();
+                CHECK(WaitUntil(self, opened));
+                LetBlock(self);
+                CHECK(victim.Kill().ok());
+                CHECK(victim.Wait(kSoon).ok());
+              }
+              CHECK(file.Write(BytesOfText("x")).value() == 1);
+              CHECK(ReadText(file) == "x");
+              CHECK(tests::conformance::WaitUntil(
+                  self, [&] { return file.Control(1, {}, {}).value() == 1; }));
+            })});
+}
+
+TEST_CASE("a client that closes its last file and opens another at once keeps that one") {
+  tests::Actor client = Client([](ipc::Process& self) {
+    for (int i = 0; i < 200; ++i) {
+      const File file = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
+      CHECK(file.Write(BytesOfText("x")).value() == 1);
+      CHECK(ReadText(file) == "x");
+    }
+  });
+  client.scheduling.priority = 200;  // above the pulse that tells of its last connection
+  RunWorld({Piping(), client});
+}
+
+TEST_CASE("a server that dies fails every call with EIO") {
+  tests::Actor manager = Piping();
+  manager.service = false;
+  manager.only_program = true;
+  RunWorld({manager, Client([](ipc::Process& self) {
+              const ipc::Child server = self.Start("manager").value();
+              const File file = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
+              ipc::Thread reader =
+                  self.Spawn({},
+                             [&] {
+                               char byte = 0;
+                               CHECK(ErrnoOf(file.Read(ipc::MutableBytesOf(byte))) == EIO);
+                             })
+                      .value();
+              LetBlock(self);
+              CHECK(server.Kill().ok());
+              CHECK(reader.Join().ok());
+              CHECK(ErrnoOf(file.Stat()) == EIO);
+            })});
+}
+
+// Files and directories in memory.
+class Tree : public ipc::ResourceManager {
+ public:
+  struct Folder : ipc::Node {
+    using ipc::Node::Node;
+    std::map<std::string, std::shared_ptr<ipc::Node>, std::less<>> entries;
+  };
+  struct Text : ipc::Node {
+    using ipc::Node::Node;
+    std::string text;
+  };
+
+ private:
+  static auto& Entries(ipc::Node& node) { return static_cast<Folder&>(node).entries; }
+  static std::string& TextIn(ipc::Node& node) { return static_cast<Text&>(node).text; }
+
+  absl::StatusOr<uint64_t> Read(ipc::OpenFile& file, uint64_t offset,
+                                ipc::MutableBytes bytes) override {
+    if (file.node().IsDirectory()) return ResourceManager::Read(file, offset, bytes);
+    return ipc::CopyText(TextIn(file.node()), offset, bytes);
+  }
+  absl::StatusOr<uint64_t> Write(ipc::OpenFile& file, uint64_t offset,
+                                 ipc::ConstBytes bytes) override {
+    std::string& text = TextIn(file.node());
+    if (text.size() < offset + bytes.size()) text.resize(offset + bytes.size());
+    std::memcpy(text.data() + offset, bytes.data(), bytes.size());
+    file.node().stat.size = text.size();
+    return bytes.size();
+  }
+  absl::Status Truncate(ipc::Node& node, uint64_t size) override {
+    TextIn(node).resize(size);
+    node.stat.size = size;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::shared_ptr<ipc::Node>> Lookup(ipc::Node& directory,
+                                                    absl::string_view name) override {
+    const auto at = Entries(directory).find(name);
+    if (at == Entries(directory).end()) return ipc::PosixError(ENOENT);
+    return at->second;
+  }
+  absl::StatusOr<std::shared_ptr<ipc::Node>> Create(ipc::Node& directory, absl::string_view name,
+                                                    uint32_t mode) override {
+    return Entries(directory).emplace(name, std::make_shared<Text>(mode)).first->second;
+  }
+  absl::StatusOr<std::vector<ipc::DirectoryEntry>> List(ipc::Node& directory) override {
+    std::vector<ipc::DirectoryEntry> list;
+    for (const auto& [name, node] : Entries(directory)) list.push_back({name, node});
+    return list;
+  }
+  absl::Status Unlink(ipc::Node& directory, absl::string_view name, bool) override {
+    Entries(directory).erase(Entries(directory).find(name));
+    return absl::OkStatus();
+  }
+  absl::Status Rename(ipc::Node& from, absl::string_view name, ipc::Node& to,
+                      absl::string_view new_name) override {
+    Entries(to)[std::string(new_name)] = Entries(from).extract(Entries(from).find(name)).mapped();
+    return absl::OkStatus();
+  }
+};
+
+tests::Actor ServingTree() {
+  return {.name = "manager",
+          .main =
+              [](ipc::Process& self) {
+                auto root = std::make_shared<Tree::Folder>(S_IFDIR | 0777);
+                root->entries["sub"] = std::make_shared<Tree::Folder>(S_IFDIR | 0755);
+                root->entries["shut"] = std::make_shared<Tree::Folder>(S_IFDIR | 0700);
+                Tree tree;
+                return tree.Run(self, "/tree", root);
+              },
+          .service = true};
+}
+
+std::string NamesIn(ipc::Process& self, const char* path) {
+  const File folder = File::Open(self, path, O_RDONLY | O_DIRECTORY, 0, kSoon).value();
+  std::string names;
+  const std::vector<ipc::ListedName> list = folder.List().value();
+  for (const ipc::ListedName& listed : list) {
+    absl::StrAppend(&names, names.empty() ? "" : " ", listed.name);
+  }
+  return names;
+}
+
+TEST_CASE("files are made, listed, renamed and removed") {
+  RunWorld({ServingTree(), Client([](ipc::Process& self) {
+              CHECK(NamesIn(self, "/tree") == "shut sub");
+              {
+                const File file =
+                    File::Open(self, "/tree/sub/a", O_RDWR | O_CREAT, 0640, kSoon).value();
+                CHECK(file.Write(BytesOfText("hello")).value() == 5);
+                CHECK(file.Stat().value().size == 5);
+                CHECK(file.Stat().value().mode == (S_IFREG | 0640));
+                CHECK(file.Seek(-2, SEEK_END).value() == 3);
+                CHECK(ReadText(file) == "lo");
+                CHECK(file.Truncate(1).ok());
+                CHECK(ErrnoOf(file.List()) == ENOTDIR);
+              }
+              CHECK(ipc::StatOf(self, "/tree/./sub/../sub//a").value().size == 1);
+              CHECK(ErrnoOf(ipc::StatOf(self, "/tree/../sub/a")) == ENOENT);
+              CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/b")) == ENOENT);
+              CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/a/b")) == ENOTDIR);
+              CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/a/")) == ENOTDIR);
+              CHECK(ErrnoOf(ipc::StatOf(self, absl::StrCat("/tree/", std::string(300, 'x')))) != 0);
+              CHECK(ErrnoOf(File::Open(self, "/tree/sub", O_WRONLY)) == EISDIR);
+              CHECK(ipc::Rename(self, "/tree/sub/a", "/tree/b").ok());
+              CHECK(NamesIn(self, "/tree") == "b shut sub");
+              CHECK(ErrnoOf(ipc::Rename(self, "/tree/none", "/tree/c")) == ENOENT);
+              const File appending = File::Open(self, "/tree/b", O_WRONLY | O_APPEND).value();
+              CHECK(appending.Write(BytesOfText("i")).value() == 1);
+              CHECK(ipc::StatOf(self, "/tree/b").value().size == 2);
+              CHECK(File::Open(self, "/tree/b", O_WRONLY | O_TRUNC).ok());
+              CHECK(ipc::StatOf(self, "/tree/b").value().size == 0);
+              CHECK(ErrnoOf(ipc::Unlink(self, "/tree/sub")) == EISDIR);
+              CHECK(ErrnoOf(ipc::RemoveDirectory(self, "/tree/b")) == ENOTDIR);
+              CHECK(ErrnoOf(ipc::Unlink(self, "/tree")) == EBUSY);
+              CHECK(ipc::Unlink(self, "/tree/b").ok());
+              CHECK(NamesIn(self, "/tree") == "shut sub");
+            })});
+}
+
+TEST_CASE("permissions are those of the sender's user, as the kernel vouches for it") {
+  if (tests::conformance::LacksOtherUsers()) return;
+  tests::Shared<bool> made;
+  tests::Actor owner = Client(
+      [&](ipc::Process& self) {
+        CHECK(File::Open(self, "/tree/own", O_WRONLY | O_CREAT, 0640, kSoon).ok());
+        CHECK(ipc::StatOf(self, "/tree/own").value().uid == 1000);
+        CHECK(File::Open(self, "/tree/own", O_RDWR).ok());
+        made = true;
+      },
+      "owner");
+  owner.uid = owner.gid = 1000;
+  tests::Actor stranger = Client(
+      [&](ipc::Process& self) {
+        CHECK(WaitUntil(self, made));
+        CHECK(ErrnoOf(File::Open(self, "/tree/own", O_RDONLY, 0, kSoon)) == EACCES);
+        CHECK(ErrnoOf(File::Open(self, "/tree/sub/new", O_WRONLY | O_CREAT)) == EACCES);
+        CHECK(ErrnoOf(File::Open(self, "/tree/shut/x", O_RDONLY)) == EACCES);
+        CHECK(ErrnoOf(ipc::Rename(self, "/tree/own", "/tree/sub/own")) == EACCES);
+        CHECK(ipc::StatOf(self, "/tree/own").ok());
+      },
+      "stranger");
+  stranger.uid = stranger.gid = 1001;
+  RunWorld({ServingTree(), owner, stranger});
+}
+
+struct OpenStatClose {
+  ipc::MessageHeader header = ipc::HeaderOf<ipc::files::Operations>();
+  ipc::files::Operations operations = {.count = 3};
+  ipc::files::Operation list[3] = {
+      {.verb = ipc::files::Verb::kOpen, .flags = O_RDONLY, .payload_bytes = 5},
+      {.verb = ipc::files::Verb::kStat},
+      {.verb = ipc::files::Verb::kClose}};
+  char path[8] = "/pipe";
+};
+constexpr size_t kOpenStatCloseBytes = offsetof(OpenStatClose, path) + 5;
+struct ThreeResults {
+  ipc::MessageHeader header;
+  ipc::files::Results results;
+  ipc::files::Result list[3] = {};
+  ipc::files::Stat stat = {};
+};
+
+TEST_CASE("operations of one message are done in order until one fails") {
+  RunWorld({Piping(), Client([](ipc::Process& self) {
+              const ipc::Connection to = self.Open("/pipe", kSoon).value();
+              OpenStatClose request;
+              ThreeResults got;
+              const auto send = [&] {
+                got = {};
+                return to.Send(ipc::BytesOf(request).first(kOpenStatCloseBytes),
+                               ipc::MutableBytesOf(got));
+              };
+              CHECK(send().value() == sizeof(got));
+              CHECK(got.results.count == 3);
+              CHECK(got.stat.mode == (S_IFIFO | 0666));
+              request.list[1] = {.verb = ipc::files::Verb::kRead, .file = 1'000'000};
+              CHECK(send().ok());
+              CHECK(got.results.count == 2);
+              CHECK(got.list[0].error == 0);
+              CHECK(got.list[1].error == EBADF);
+              request.list[1] = {.verb = static_cast<ipc::files::Verb>(999)};
+              CHECK(send().ok());
+              CHECK(got.list[1].error == ENOSYS);
+            })});
+}
+
+TEST_CASE("a malformed message has no results, and does no harm") {
+  RunWorld({Piping(), Client([](ipc::Process& self) {
+              const ipc::Connection to = self.Open("/pipe", kSoon).value();
+              const auto refuses = [&](const OpenStatClose& request, size_t bytes) {
+                const auto sent = to.Send(ipc::BytesOf(request).first(bytes), {});
+                return ipc::ErrorOf(sent.status()) == ipc::Error::kNotReplied;
+              };
+              OpenStatClose request;
+              for (size_t bytes = 0; bytes < kOpenStatCloseBytes; ++bytes) {
+                CHECK(refuses(request, bytes));
+              }
+              CHECK(refuses(request, kOpenStatCloseBytes + 1));
+              for (const uint32_t count : {0u, 2u, 4u, 9u, ~0u}) {
+                request.operations.count = count;
+                CHECK(refuses(request, kOpenStatCloseBytes));
+              }
+              request.operations.count = 3;
+              for (const uint32_t payload : {0u, 4u, 6u, ~0u}) {
+                request.list[0].payload_bytes = payload;
+                CHECK(refuses(request, kOpenStatCloseBytes));
+              }
+              CHECK(ipc::StatOf(self, "/pipe").ok());
+            })});
+}
+
+}  // namespace
