@@ -17,6 +17,7 @@
 // run on one CPU only is let alone.
 #include <sched.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -31,7 +32,7 @@ constexpr int kPatience = 1'000;  // short sleeps until one that cannot be paire
 constexpr int kYields = 1'000;
 constexpr uint32_t kAnswersAwake = 1'000;  // of a server that does not sleep
 constexpr uint64_t kWaitsToStand = 1'024;  // until it stands aside again, of another CPU
-constexpr uint64_t kWaitsToYield = 1024;
+constexpr uint64_t kWaitsToYield = 1'024;
 constexpr int64_t kLookNs = 10'000'000;
 
 }  // namespace
@@ -64,7 +65,7 @@ bool HostThread::HasYieldedEnough() {
 uint8_t HostChannel::CountAnswer(const Inbound& answered) {
   const uint32_t last = std::exchange(last_answered, answered.handle_slot);
   paired = last == answered.handle_slot && queued() == 0;
-  ++answers_awake;
+  answers_awake = std::min(answers_awake + 1, kAnswersAwake);
   uint8_t load = paired ? kOneClient : 0;
   if (answers_awake >= kAnswersAwake) load |= kNeverSleeps;
   return load;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "ipc/name_protocol.h"
 
 namespace ipc {
 namespace {
@@ -76,9 +77,14 @@ std::string Normalized(absl::string_view path) {
   return absl::StrCat("/", absl::StrJoin(parts, "/"), directory ? "/" : "");
 }
 
-// `path` is normalized. A name that nobody serves is as good as a file that is not there.
+// `path` is normalized. As much of it is looked up as can be part of a name; a name that nobody
+// serves is as good as a file that is not there.
 absl::StatusOr<Connection> Connect(Process& self, absl::string_view path, Deadline deadline) {
   if (path.size() > 1) absl::ConsumeSuffix(&path, "/");
+  if (path.size() > names::kMaxPathBytes) {
+    path = path.substr(0, path.rfind('/', names::kMaxPathBytes));
+    if (path.empty()) return PosixError(ENAMETOOLONG);
+  }
   auto connection = self.Open(path, deadline);
   if (!connection.ok() && ErrorOf(connection.status()) == Error::kNoSuchName) {
     return PosixError(ENOENT, path);
@@ -90,25 +96,22 @@ absl::StatusOr<Connection> Connect(Process& self, absl::string_view path, Deadli
 
 absl::StatusOr<File> File::Open(Process& self, absl::string_view path, uint32_t flags,
                                 uint32_t mode, Deadline deadline) {
-  const std::string normalized = Normalized(path);
+  std::string normalized = Normalized(path);
   auto connection = Connect(self, normalized, deadline);
   if (!connection.ok()) return connection.status();
   const auto answer =
       Exchange(self, *connection, {.verb = files::Verb::kOpen, .flags = flags, .value = mode},
                BytesOfText(normalized), {});
   if (!answer.ok()) return answer.status();
-  return File(self, std::make_shared<const Connection>(*std::move(connection)),
-              answer->result.file);
+  return File(self, *std::move(connection), std::move(normalized), answer->result.file);
 }
-
-File::File(File&& other) noexcept
-    : self_(other.self_), connection_(std::move(other.connection_)), number_(other.number_) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this == &other) return *this;
   Close();
   self_ = other.self_;
   connection_ = std::move(other.connection_);
+  path_ = std::move(other.path_);
   number_ = other.number_;
   return *this;
 }
@@ -139,6 +142,7 @@ absl::StatusOr<uint64_t> File::Transfer(files::Verb verb, uint64_t offset, Const
 
 absl::StatusOr<uint64_t> File::Transfer(files::Verb verb, uint64_t offset,
                                         const RegionReference& region, Deadline deadline) const {
+  if (offset == files::kPosition) return PosixError(EINVAL, path_);
   files::Operation operation = Begin(verb);
   operation.offset = offset;
   operation.length = region.length;
@@ -159,10 +163,12 @@ absl::StatusOr<uint64_t> File::Write(ConstBytes bytes, Deadline deadline) const 
 
 absl::StatusOr<uint64_t> File::ReadAt(uint64_t offset, MutableBytes bytes,
                                       Deadline deadline) const {
+  if (offset == files::kPosition) return PosixError(EINVAL, path_);
   return Transfer(files::Verb::kRead, offset, {}, bytes, deadline);
 }
 
 absl::StatusOr<uint64_t> File::WriteAt(uint64_t offset, ConstBytes bytes, Deadline deadline) const {
+  if (offset == files::kPosition) return PosixError(EINVAL, path_);
   return Transfer(files::Verb::kWrite, offset, bytes, {}, deadline);
 }
 

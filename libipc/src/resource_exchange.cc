@@ -13,10 +13,10 @@ namespace ipc {
 absl::StatusOr<ResourceExchange> ResourceExchange::Parse(Message message) {
   constexpr uint64_t kFront = sizeof(MessageHeader) + sizeof(files::Operations);
   constexpr uint64_t kMost =
-      kFront + files::kMaxOperations * (sizeof(files::Operation) + files::kMaxPayloadBytes);
+      kFront + files::kMaxOperations * sizeof(files::Operation) + files::kMaxPayloadBytes;
   const absl::Status malformed = MakeStatus(Error::kWrongType, "a malformed list of operations");
   const uint64_t size = message.info().request_bytes;
-  if (size < kFront || size > kMost) return malformed;
+  if (!message.Is<files::Operations>() || size < kFront || size > kMost) return malformed;
   std::vector<std::byte> bytes(size);
   if (size <= message.bytes().size()) {
     std::memcpy(bytes.data(), message.bytes().data(), size);
@@ -36,10 +36,9 @@ absl::StatusOr<ResourceExchange> ResourceExchange::Parse(Message message) {
   std::memcpy(exchange.operations_.data(), bytes.data() + kFront, count * sizeof(files::Operation));
   uint64_t sum = 0;
   for (const files::Operation& operation : exchange.operations_) {
-    if (operation.payload_bytes > files::kMaxPayloadBytes) return malformed;
     sum += operation.payload_bytes;
   }
-  if (sum != size - payloads) return malformed;
+  if (sum != size - payloads || sum > files::kMaxPayloadBytes) return malformed;
   exchange.payloads_.assign(bytes.begin() + static_cast<ptrdiff_t>(payloads), bytes.end());
   return exchange;
 }
@@ -49,11 +48,12 @@ ConstBytes ResourceExchange::payload() const {
 }
 
 MutableBytes ResourceExchange::Room(uint64_t bytes) {
-  reply_.resize(used_ + std::min<uint64_t>(bytes, files::kMaxPayloadBytes));
+  reply_.resize(used_ + std::min<uint64_t>(bytes, files::kMaxPayloadBytes - used_));
   return absl::MakeSpan(reply_).subspan(used_);
 }
 
 void ResourceExchange::Succeed(files::Result result, uint64_t payload_bytes) {
+  payload_bytes = std::min<uint64_t>(payload_bytes, reply_.size() - used_);
   result.payload_bytes = static_cast<uint32_t>(payload_bytes);
   used_ += payload_bytes;
   results_.push_back(result);

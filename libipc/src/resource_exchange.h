@@ -16,7 +16,7 @@ namespace ipc {
 
 class ResourceExchange {
  public:
-  // kInvalidArgument: not well formed.
+  // kWrongType: not a list of operations, or its sizes do not add up. kMessageGone.
   static absl::StatusOr<ResourceExchange> Parse(Message message);
 
   const Message& message() const { return message_; }
@@ -25,9 +25,11 @@ class ResourceExchange {
   const files::Operation& operation() const { return operations_[next_]; }
   ConstBytes payload() const;
 
-  // Room behind the reply's payload so far, for the operation that comes next.
+  // Room behind the reply's payload so far, for the operation that comes next: less than asked for
+  // if the reply would be longer than kMaxPayloadBytes.
   MutableBytes Room(uint64_t bytes);
-  // It is done, with so much of its room used; or has failed, and with it what comes after it.
+  // It is done, with so much of its room used, and no more than there was; or has failed, and with
+  // it what comes after it.
   void Succeed(files::Result result, uint64_t payload_bytes);
   void Fail(int error);
   void Reply();

@@ -76,10 +76,12 @@ absl::Status ResourceManager::Server::DoOpen(ResourceExchange& exchange) {
   const files::Operation& operation = exchange.operation();
   const MessageInfo& caller = exchange.message().info();
   const uint32_t flags = operation.flags;
-  auto walked = Walk(caller, TextOf(exchange.payload()));
+  const absl::string_view path = TextOf(exchange.payload());
+  auto walked = Walk(caller, path);
   if (!walked.ok()) return walked.status();
   const bool make = walked->node == nullptr;
   if (make && (flags & O_CREAT) == 0) return PosixError(ENOENT);
+  if (make && path.back() == '/') return PosixError(EISDIR);
   if (!make && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return PosixError(EEXIST);
   if (files_of_[caller.sender.id()] >= kMaxOpenFiles) return PosixError(EMFILE);
   if (make) {
@@ -224,7 +226,9 @@ absl::Status ResourceManager::Server::DoStat(ResourceExchange& exchange) {
     node = walked->node;
   }
   if (node == nullptr) return PosixError(ENOENT);
-  std::memcpy(exchange.Room(sizeof(node->stat)).data(), &node->stat, sizeof(node->stat));
+  const MutableBytes room = exchange.Room(sizeof(node->stat));
+  if (room.size() < sizeof(node->stat)) return PosixError(EMSGSIZE);
+  std::memcpy(room.data(), &node->stat, sizeof(node->stat));
   exchange.Succeed({}, sizeof(node->stat));
   return absl::OkStatus();
 }
@@ -314,6 +318,15 @@ absl::Status ResourceManager::Server::DoUnlink(ResourceExchange& exchange) {
   return gone;
 }
 
+// What takes a name's place is of its kind, and no directory comes to lie below itself.
+absl::Status ResourceManager::Server::CheckRename(const Walked& from, const Walked& to) {
+  const bool directory = from.node->IsDirectory();
+  if (to.node != nullptr && directory && !to.node->IsDirectory()) return PosixError(ENOTDIR);
+  if (to.node != nullptr && !directory && to.node->IsDirectory()) return PosixError(EISDIR);
+  const bool below = std::find(to.above.begin(), to.above.end(), from.node.get()) != to.above.end();
+  return below ? PosixError(EINVAL) : absl::OkStatus();
+}
+
 absl::Status ResourceManager::Server::DoRename(ResourceExchange& exchange) {
   const MessageInfo& caller = exchange.message().info();
   const absl::string_view both = TextOf(exchange.payload());
@@ -330,9 +343,13 @@ absl::Status ResourceManager::Server::DoRename(ResourceExchange& exchange) {
   for (const Node* directory : {from->parent.get(), to->parent.get()}) {
     if (absl::Status may = Check(caller, *directory, W_OK); !may.ok()) return may;
   }
-  absl::Status renamed = manager_.Rename(*from->parent, from->name, *to->parent, to->name);
-  if (renamed.ok()) exchange.Succeed({}, 0);
-  return renamed;
+  if (from->node != to->node) {
+    if (absl::Status may = CheckRename(*from, *to); !may.ok()) return may;
+    absl::Status renamed = manager_.Rename(*from->parent, from->name, *to->parent, to->name);
+    if (!renamed.ok()) return renamed;
+  }
+  exchange.Succeed({}, 0);
+  return absl::OkStatus();
 }
 
 }  // namespace ipc

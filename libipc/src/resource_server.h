@@ -29,9 +29,10 @@ class ResourceManager::Server {
     std::shared_ptr<Node> on;
   };
   struct Walked {
-    std::shared_ptr<Node> parent;  // null: the path is a name of the manager's own
-    std::string name;              // in it
-    std::shared_ptr<Node> node;    // null: nothing of that name
+    std::shared_ptr<Node> parent;    // null: the path is a name of the manager's own
+    std::string name;                // in it
+    std::shared_ptr<Node> node;      // null: nothing of that name
+    std::vector<const Node*> above;  // from the root on
   };
   struct Target {
     std::shared_ptr<OpenFile> file;
@@ -71,9 +72,10 @@ class ResourceManager::Server {
   absl::StatusOr<Target> FindTarget(const ResourceExchange& exchange, int access) const;
   absl::Status EndTransfer(ResourceExchange& exchange, const Target& target,
                            const absl::StatusOr<uint64_t>& count, bool into_reply);
-  // ENOENT, ENOTDIR, EACCES, ENAMETOOLONG: on the way. A last component that is not there is found
-  // as nothing.
+  // ENOENT, ENOTDIR, EACCES, ENAMETOOLONG: on the way. EINVAL: a zero byte. A last component that
+  // is not there is found as nothing.
   absl::StatusOr<Walked> Walk(const MessageInfo& caller, absl::string_view path);
+  static absl::Status CheckRename(const Walked& from, const Walked& to);
   absl::Status Check(const MessageInfo& caller, const Node& node, uint32_t wanted) const;
 
   ResourceManager& manager_;

@@ -31,9 +31,10 @@ absl::Status ResourceManager::Server::Check(const MessageInfo& caller, const Nod
 absl::StatusOr<ResourceManager::Server::Walked> ResourceManager::Server::Walk(
     const MessageInfo& caller, absl::string_view path) {
   if (path.size() > files::kMaxPathBytes) return PosixError(ENAMETOOLONG);
+  if (path.find('\0') != path.npos) return PosixError(EINVAL);
   if (!absl::ConsumePrefix(&path, path_)) return PosixError(ENOENT);
   if (!path.empty() && path.front() != '/') return PosixError(ENOENT);
-  std::vector<Walked> way = {{nullptr, "", root_}};
+  std::vector<Walked> way = {{nullptr, "", root_, {}}};
   for (absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
     const std::shared_ptr<Node> directory = way.back().node;
     if (directory == nullptr) return PosixError(ENOENT);
@@ -47,13 +48,16 @@ absl::StatusOr<ResourceManager::Server::Walked> ResourceManager::Server::Walk(
     }
     auto node = manager_.Lookup(*directory, name);
     if (!node.ok() && PosixErrorOf(node.status()) != ENOENT) return node.status();
-    way.push_back({directory, std::string(name), node.ok() ? *std::move(node) : nullptr});
+    way.push_back({directory, std::string(name), node.ok() ? *std::move(node) : nullptr, {}});
   }
   const bool as_directory = absl::EndsWith(path, "/");
   if (as_directory && way.back().node != nullptr && !way.back().node->IsDirectory()) {
     return PosixError(ENOTDIR);
   }
-  return std::move(way.back());
+  Walked end = std::move(way.back());
+  way.pop_back();
+  for (const Walked& step : way) end.above.push_back(step.node.get());
+  return end;
 }
 
 }  // namespace ipc

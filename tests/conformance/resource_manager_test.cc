@@ -104,6 +104,9 @@ TEST_CASE("a device is read, written, sought and asked for its state") {
               CHECK(std::string(reversed, 3) == "cba");
               CHECK(ErrnoOf(file.Control(8, {}, {})) == ENOTTY);
               CHECK(ErrnoOf(file.Truncate(0)) == EINVAL);
+              char byte = 0;
+              CHECK(ErrnoOf(file.ReadAt(~uint64_t{0}, ipc::MutableBytesOf(byte))) == EINVAL);
+              CHECK(ErrnoOf(file.WriteAt(uint64_t{1} << 63, BytesOfText("1"))) == EINVAL);
               CHECK(file.Sync().ok());
             })});
 }
@@ -136,6 +139,15 @@ TEST_CASE("what an open refuses, and what an open file does") {
               CHECK(ErrnoOf(open("/dev/counter", O_RDONLY | O_DIRECTORY)) == ENOTDIR);
               CHECK(ErrnoOf(open("/dev/counter", O_CREAT | O_EXCL)) == EEXIST);
               CHECK(ErrnoOf(File::Open(self, "/none", O_RDONLY)) == ENOENT);
+            })});
+}
+
+TEST_CASE("a manager whose name is taken says so, and ends with status 1") {
+  RunWorld({Serving([] { return Counter(); }, "/dev/counter", S_IFCHR | 0666),
+            Client([](ipc::Process& self) {
+              CHECK(File::Open(self, "/dev/counter", O_RDONLY, 0, kSoon).ok());
+              Counter second;
+              CHECK(second.Run(self, "/dev/counter", std::make_shared<ipc::Node>(S_IFCHR)) == 1);
             })});
 }
 
@@ -385,11 +397,21 @@ TEST_CASE("files are made, listed, renamed and removed") {
               CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/b")) == ENOENT);
               CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/a/b")) == ENOTDIR);
               CHECK(ErrnoOf(ipc::StatOf(self, "/tree/sub/a/")) == ENOTDIR);
-              CHECK(ErrnoOf(ipc::StatOf(self, absl::StrCat("/tree/", std::string(300, 'x')))) != 0);
+              const std::string long_name(300, 'x'),
+                  dots = absl::StrCat(std::string(250, 'y'), "/");
+              CHECK(ErrnoOf(ipc::StatOf(self, absl::StrCat("/tree/", long_name))) == ENAMETOOLONG);
+              CHECK(ErrnoOf(ipc::StatOf(self, absl::StrCat("/", long_name))) == ENAMETOOLONG);
+              CHECK(ErrnoOf(ipc::StatOf(self, absl::StrCat("/tree/", dots, dots, "a"))) == ENOENT);
+              CHECK(ErrnoOf(ipc::StatOf(self, absl::string_view("/tree/b\0c", 9))) == EINVAL);
+              CHECK(ErrnoOf(File::Open(self, "/tree/new/", O_WRONLY | O_CREAT)) == EISDIR);
               CHECK(ErrnoOf(File::Open(self, "/tree/sub", O_WRONLY)) == EISDIR);
               CHECK(ipc::Rename(self, "/tree/sub/a", "/tree/b").ok());
               CHECK(NamesIn(self, "/tree") == "b shut sub");
               CHECK(ErrnoOf(ipc::Rename(self, "/tree/none", "/tree/c")) == ENOENT);
+              CHECK(ipc::Rename(self, "/tree/b", "/tree/b").ok());
+              CHECK(ErrnoOf(ipc::Rename(self, "/tree/b", "/tree/sub")) == EISDIR);
+              CHECK(ErrnoOf(ipc::Rename(self, "/tree/sub", "/tree/b")) == ENOTDIR);
+              CHECK(ErrnoOf(ipc::Rename(self, "/tree/sub", "/tree/sub/below")) == EINVAL);
               const File appending = File::Open(self, "/tree/b", O_WRONLY | O_APPEND).value();
               CHECK(appending.Write(BytesOfText("i")).value() == 1);
               CHECK(ipc::StatOf(self, "/tree/b").value().size == 2);
@@ -491,6 +513,12 @@ TEST_CASE("a malformed message has no results, and does no harm") {
                 request.list[0].payload_bytes = payload;
                 CHECK(refuses(request, kOpenStatCloseBytes));
               }
+              request = {};
+              request.header.code = 1;
+              CHECK(refuses(request, kOpenStatCloseBytes));
+              request.header = ipc::HeaderOf<ipc::files::Operations>();
+              ++request.header.version;
+              CHECK(refuses(request, kOpenStatCloseBytes));
               CHECK(ipc::StatOf(self, "/pipe").ok());
             })});
 }

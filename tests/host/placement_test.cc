@@ -56,7 +56,7 @@ int Fill(ipc::Process& self, int cpu, Facts& facts) {
 // Calls from the server's CPU until it finds itself elsewhere, then calls a server that sleeps.
 int Move(ipc::Process& self, const std::vector<int>& cpus, Facts& facts) {
   ipc::Connection busy = ::tests::conformance::OpenSoon(self, "/busy");
-  ::tests::conformance::WaitUntil(self, [&] { return facts.fillers == kFillers; });
+  CHECK(::tests::conformance::WaitUntil(self, [&] { return facts.fillers == kFillers; }));
   const std::vector<int> others(cpus.begin() + 1, cpus.end());
   for (int i = 0; i < kPatience && !facts.stood_aside; ++i) {
     if (sched_getcpu() != cpus[0]) {  // Linux has moved it
@@ -67,7 +67,7 @@ int Move(ipc::Process& self, const std::vector<int>& cpus, Facts& facts) {
     facts.stood_aside = AllowedCpus() == others;
   }
   facts.filled = false;
-  ::tests::conformance::WaitUntil(self, [&] { return facts.fillers == 0; });
+  CHECK(::tests::conformance::WaitUntil(self, [&] { return facts.fillers == 0; }));
   for (int i = 0; i < kReturns && !facts.came_back; ++i) {
     CHECK(self.Sleep(absl::Milliseconds(1)).ok());  // the server sleeps sooner
     CHECK(busy.Send({}, {}).ok());

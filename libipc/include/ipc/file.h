@@ -39,7 +39,7 @@ class [[nodiscard]] File {
   // what the server says.
   static absl::StatusOr<File> Open(Process& self, absl::string_view path, uint32_t flags,
                                    uint32_t mode = 0666, Deadline deadline = Deadline::Poll());
-  File(File&& other) noexcept;
+  File(File&& other) noexcept = default;
   File& operator=(File&& other) noexcept;
   ~File();  // closes it; blocks until the server has
 
@@ -47,11 +47,11 @@ class [[nodiscard]] File {
   // has nothing, unless opened with O_NONBLOCK (EAGAIN), until `deadline` (ETIMEDOUT).
   absl::StatusOr<uint64_t> Read(MutableBytes bytes, Deadline deadline = {}) const;
   absl::StatusOr<uint64_t> Write(ConstBytes bytes, Deadline deadline = {}) const;
-  // At `offset`; the position stays.
+  // At `offset`; the position stays. EINVAL: an offset that no file can have.
   absl::StatusOr<uint64_t> ReadAt(uint64_t offset, MutableBytes bytes,
                                   Deadline deadline = {}) const;
   absl::StatusOr<uint64_t> WriteAt(uint64_t offset, ConstBytes bytes, Deadline deadline = {}) const;
-  // M2: straight into, or out of, a region: `bytes` are all of what the reference covers.
+  // M2: straight into, or out of, the region, as much as the reference covers.
   absl::StatusOr<uint64_t> ReadAt(uint64_t offset, const RegionReference& into,
                                   Deadline deadline = {}) const;
   absl::StatusOr<uint64_t> WriteAt(uint64_t offset, const RegionReference& from,
@@ -73,11 +73,15 @@ class [[nodiscard]] File {
   absl::StatusOr<uint64_t> Control(uint64_t code, ConstBytes request, MutableBytes reply,
                                    Deadline deadline = {}) const;
 
-  const std::string& path() const { return connection_->name(); }
+  // Normalized, as it was opened.
+  const std::string& path() const { return path_; }
 
  private:
-  File(const Process& self, std::shared_ptr<const Connection> connection, uint32_t number)
-      : self_(&self), connection_(std::move(connection)), number_(number) {}
+  File(const Process& self, Connection connection, std::string path, uint32_t number)
+      : self_(&self),
+        connection_(std::make_unique<const Connection>(std::move(connection))),
+        path_(std::move(path)),
+        number_(number) {}
   void Close();
   files::Operation Begin(files::Verb verb) const;
   absl::StatusOr<uint64_t> Transfer(files::Verb verb, uint64_t offset, ConstBytes from,
@@ -86,7 +90,8 @@ class [[nodiscard]] File {
                                     const RegionReference& region, Deadline deadline) const;
 
   const Process* self_;
-  std::shared_ptr<const Connection> connection_;
+  std::unique_ptr<const Connection> connection_;
+  std::string path_;
   uint32_t number_ = 0;
 };
 

@@ -15,7 +15,7 @@
 namespace ipc::files {
 
 inline constexpr uint32_t kMaxOperations = 8;          // of one message
-inline constexpr uint64_t kMaxPayloadBytes = 1 << 20;  // of one operation; past it, by region
+inline constexpr uint64_t kMaxPayloadBytes = 1 << 20;  // of one message; past it, by region
 inline constexpr uint64_t kMaxPathBytes = 4096;
 inline constexpr uint64_t kMaxNameBytes = 255;
 
@@ -29,13 +29,13 @@ inline constexpr uint32_t kReadable = 1, kWritable = 2;
 // What an operation does, what it takes and what it gives.
 enum class Verb : uint16_t {
   kNothing = 0,
-  kOpen = 1,   // payload: the path. flags: O_*; value: permissions of what is made. -> file, Stat
-  kClose = 2,  //
-  kRead = 3,   // offset, length, region. -> value: bytes; payload: they, without a region
-  kWrite = 4,  // offset, length, region; payload: the bytes, without a region. -> value: bytes
-  kSeek = 5,   // offset: a signed distance; flags: SEEK_SET, SEEK_CUR, SEEK_END. -> value
-  kStat = 6,   // payload: a path, or nothing and `file`. -> payload: Stat
-  kList = 7,   // offset: a cookie, 0 at first; length: room. -> value: entries; payload: they
+  kOpen = 1,      // payload: the path. flags: O_*; value: permissions of what is made. -> file
+  kClose = 2,     //
+  kRead = 3,      // offset, length, region. -> value: bytes; payload: they, without a region
+  kWrite = 4,     // offset, length, region; payload: the bytes, without a region. -> value: bytes
+  kSeek = 5,      // offset: a signed distance; flags: SEEK_SET, SEEK_CUR, SEEK_END. -> value
+  kStat = 6,      // payload: a path, or nothing and `file`. -> payload: Stat
+  kList = 7,      // offset: a cookie, 0 at first; length: room. -> value: entries; payload: they
   kTruncate = 8,  // length: the new size
   kControl = 9,   // value: the code; payload: its struct; length: room. -> value, payload
   kPoll = 10,     // flags: kReadable, kWritable; value: 1 to wait for one. -> value: which hold

@@ -1,6 +1,6 @@
-// A resource manager: a server that answers file operations below its names (M1, M4).
+// A resource manager: a server that answers file operations below its name (M1, M4).
 //
-// Derive, override what the device does, add a node for each name, run. Everything else (paths,
+// Derive, override what the device does, run it on a name. Everything else (paths,
 // permissions, open modes, positions, combined messages, clients that leave or die) is done here as
 // POSIX has it. A device's errors are PosixError; its data goes straight between the device and the
 // client's bytes or region.
@@ -16,11 +16,12 @@
 //     return zero.Run(self, "/dev/zero", std::make_shared<ipc::Node>(S_IFCHR | 0666));
 //   }
 //
-// Blocking: an operation that cannot go on now returns EAGAIN. A client that has opened with
-// O_NONBLOCK gets that; any other stays blocked until Wake, then the operation is tried again, the
-// highest priority first. A deadline, a cancel or death releases it.
+// Blocking: a Read, Write or Control that cannot go on now returns EAGAIN. A client that has opened
+// with O_NONBLOCK gets that; any other stays blocked until Wake, then the operation is tried again,
+// the highest priority first. A deadline, a cancel or death releases it.
 //
-// Threads: operations run one at a time, at their client's priority.
+// Threads: operations run one at a time, at their client's priority; one that is tried again, at
+// that of the client whose operation has woken it.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_RESOURCE_MANAGER_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_RESOURCE_MANAGER_H_
 
@@ -88,7 +89,8 @@ class ResourceManager {
  protected:
   // -- What a device does. `bytes` is where the client wants the data, or has it.
 
-  // At most bytes.size() from `offset` on; returns how many, 0 at the end. Default: EISDIR, EINVAL.
+  // From `offset` on, as many as there are; returns how many, at most bytes.size(), 0 at the end.
+  // EAGAIN: see above. Default: EISDIR, EINVAL.
   virtual absl::StatusOr<uint64_t> Read(OpenFile& file, uint64_t offset, MutableBytes bytes);
   virtual absl::StatusOr<uint64_t> Write(OpenFile& file, uint64_t offset, ConstBytes bytes);
   // What does not block: of files::kReadable and kWritable. Default: both, as of a regular file.
@@ -111,8 +113,9 @@ class ResourceManager {
                                                        uint32_t mode);
   // All of its entries, in an order that lasts. Default: none.
   virtual absl::StatusOr<std::vector<DirectoryEntry>> List(Node& directory);
-  // Default: EROFS.
+  // The name is there, and of that kind. ENOTEMPTY is the device's to find. Default: EROFS.
   virtual absl::Status Unlink(Node& directory, absl::string_view name, bool is_directory);
+  // `name` is there; what has the new one, if anything, is of its kind. Default: EROFS.
   virtual absl::Status Rename(Node& from, absl::string_view name, Node& to,
                               absl::string_view new_name);
 
@@ -125,7 +128,7 @@ class ResourceManager {
   virtual void Close(OpenFile& file);
 
   // Operations that block on this node are tried again before the next message is received. By an
-  // operation, or between two.
+  // operation.
   void Wake(const Node& node);
 
  private:
