@@ -43,17 +43,16 @@ void PriorityFutex::UnlockSlowly() {
 
 void PriorityLock::LockSlowly() {
   contenders_.fetch_add(1);
-  const uint32_t self = LinuxThreadId();
-  bool taken = false;
-  if (bias_.load() != nullptr || word_.IsHeldBy(self)) taken = TakeBias();
+  const bool taken = TakeBias();
   // A thread whose bias was taken while it looked whether it had it was seen inside: then the lock
   // is its own, and others may already wait for it.
-  if (!word_.IsHeldBy(self)) word_.Lock();
+  if (!word_.IsHeldBy(LinuxThreadId())) word_.Lock();
   contenders_.fetch_sub(1);
   holder_ = nullptr;
   if (taken) patience_ = std::min(patience_ * 2, kLastPatience);
 }
 
+// Whoever's it is. False: nobody's.
 bool PriorityLock::TakeBias() {
   gate_.Lock();
   Bias* const owner = bias_.exchange(nullptr);

@@ -8,8 +8,9 @@
 // Whoever else wants the lock takes the bias away first. Invariants and why they hold:
 //
 //   1. While biased, nobody waits on `word_`. A contender counts itself in `contenders_`, then
-//   looks at `bias_`; who gives itself the bias does so crosswise, so one of the two sees the
-//   other.
+//   takes `bias_`; who gives itself the bias does so crosswise, so one of the two sees the other.
+//   Every contender passes `gate_` for that, so that none waits on a word that another is about to
+//   take from the owner.
 //   2. The bias is taken away by one thread at a time, which holds `gate_`: it clears `bias_`, and
 //   makes all running threads of the process pass a memory barrier (membarrier). After that the
 //   owner either finds the bias gone before it enters, or is seen inside. If it is inside, `word_`
@@ -73,7 +74,10 @@ class ABSL_LOCKABLE PriorityLock {
   // False also for its holder.
   bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     if (Bias* own = OwnBias()) {
-      return own->inside.load(std::memory_order_relaxed) == 0 && EnterBiased(*own);
+      if (own->inside.load(std::memory_order_relaxed) != 0) return false;
+      if (EnterBiased(*own)) return true;
+      LeaveAtGate();  // whoever has taken the bias may have seen this thread inside
+      return false;
     }
     if (!word_.TryLock()) return false;
     holder_ = nullptr;

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/core/drive.h"
+
 namespace parley::host {
 namespace {
 
@@ -65,6 +67,48 @@ TEST_CASE("a lock whose owner by bias sleeps, or has ended, is there for others"
   other.join();
   counting.Once();  // it has ended with the bias
   CHECK(counting.count == 20'002);
+}
+
+// One thread has the bias and is elsewhere; several others come for the lock at once. Whether all
+// of them got it, without another step of that thread.
+bool AllGetIt(int others) {
+  Counting counting;
+  std::atomic<int> ready{0}, served{0};
+  std::atomic<bool> go{false}, over{false};
+  std::thread owner([&] {
+    counting.Run(1, 100, false);
+    ++ready;
+    over.wait(false);
+    counting.Once();  // a lock that was left to this thread is free from here on
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < others; ++i) {
+    threads.emplace_back([&] {
+      ++ready;
+      while (!go) {
+      }
+      counting.Once();
+      ++served;
+    });
+  }
+  while (ready <= others) std::this_thread::yield();
+  go = true;
+  for (int i = 0; i < 10'000 && served < others; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(i == 0 ? 0 : 1));
+  }
+  const bool all = served == others;
+  over = true;
+  over.notify_all();
+  for (std::thread& thread : threads) thread.join();
+  owner.join();
+  return all;
+}
+
+TEST_CASE("a lock whose owner by bias is elsewhere is there for all who come at once") {
+  constexpr int kRounds = 500 / (PARLEY_TEST_SLOWDOWN > 1 ? 5 : 1);
+  int round = 0;
+  while (round < kRounds && AllGetIt(2 + round % 2)) ++round;
+  CHECK(round == kRounds);
 }
 
 // What no annotation can say: a lock that is tried by its holder.
