@@ -1,0 +1,53 @@
+// What tests of resource managers share: a manager, a client, and how they fail.
+#ifndef PARLEY_TESTS_CONFORMANCE_FILES_H_
+#define PARLEY_TESTS_CONFORMANCE_FILES_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "ipc/file.h"
+#include "ipc/resource_manager.h"
+#include "tests/conformance/any_kernel.h"
+
+namespace tests::conformance {
+
+inline std::string ReadText(const ipc::File& file, size_t room = 64) {
+  std::string text(room, '\0');
+  const auto count = file.Read({reinterpret_cast<std::byte*>(text.data()), text.size()});
+  CHECK(count.ok());
+  text.resize(count.value_or(0));
+  return text;
+}
+
+// Of a status, or of what holds one.
+template <typename Result>
+int ErrnoOf(const Result& result) {
+  if constexpr (std::is_same_v<Result, absl::Status>) {
+    return ipc::PosixErrorOf(result);
+  } else {
+    return ipc::PosixErrorOf(result.status());
+  }
+}
+
+// A service that makes one and runs it.
+inline Actor Serving(auto make, const char* path, uint32_t mode) {
+  return {.name = "manager",
+          .main =
+              [=](ipc::Process& self) {
+                auto manager = make();
+                return manager.Run(self, path, std::make_shared<ipc::Node>(mode));
+              },
+          .service = true};
+}
+inline Actor Client(std::function<void(ipc::Process&)> body, const char* name = "client") {
+  return {.name = name, .main = [=](ipc::Process& self) {
+            body(self);
+            return 0;
+          }};
+}
+
+}  // namespace tests::conformance
+
+#endif  // PARLEY_TESTS_CONFORMANCE_FILES_H_
