@@ -108,7 +108,7 @@ struct PulseSpec {
 // The kernel's own pulse codes.
 enum class KernelPulse : uint8_t {
   kDeath = 128,       // L1: value = the cookie given to Connect
-  kDisconnect = 129,  // L2: value = the client's ProcessId
+  kDisconnect = 129,  // L2: value = the client's ProcessId, badge = its newest connection's id
   kUnblock = 130,     // D3, D4: value = the message's serial
   kReady = 131,       // a watched descriptor is ready: value = its WatchHandle
 };
@@ -146,7 +146,7 @@ struct MessageInfo {
   ThreadId thread;
   uint32_t uid, gid;
   uint32_t pid;            // the host's process id where there is one, else the ProcessId
-  uint32_t connection;     // the connection's id on the server's side, unique on its channel
+  uint32_t connection;     // the connection's id on the server's side: its number on the channel
   uint64_t badge;          // S8
   int priority;            // the sender's effective priority now
   uint64_t request_bytes;  // full length (S2)
@@ -160,7 +160,7 @@ struct PulseInfo {
   uint64_t value;
   int priority;
   uint32_t count;  // U2: how many identical ones this stands for; U5: a timer's overruns + 1
-  uint64_t badge;  // of the connection that sent it; 0 for the kernel's own and for events
+  uint64_t badge;  // of the connection that sent it; 0 for most of the kernel's own and for events
 };
 
 // Not zeroed when made: it is on every message's way. Receive fills what it says is there.
@@ -196,7 +196,8 @@ class Kernel {
   // -- Time and identity
 
   virtual const Birth& birth() const = 0;
-  virtual int64_t Now() = 0;  // monotonic nanoseconds since the kernel started
+  virtual int64_t Now() = 0;      // monotonic nanoseconds since the kernel started
+  virtual int64_t WallNow() = 0;  // nanoseconds since 1970, as the host has it; may jump
   // Works for `cpu_ns` of CPU time, preemptible at any instant.
   virtual void Compute(int64_t cpu_ns) = 0;
   // Says that the work done since the last call took `cpu_ns`. Where time is virtual the same as

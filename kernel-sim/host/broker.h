@@ -55,6 +55,8 @@ class BrokerOutlet {
   virtual uint64_t Random() = 0;
   // Nanoseconds of CLOCK_MONOTONIC.
   virtual int64_t Now() = 0;
+  // A line for whoever runs the broker.
+  virtual void Warn(const std::string& line) = 0;
 };
 
 // What one process may hold, and what all processes of one user may together; beyond it,
@@ -283,6 +285,7 @@ class Broker {
   static void TakeClaim(Rejoining& by, const Claim& claim, UniqueFd first, UniqueFd second);
   PeerRecord* FindRejoined(const ProcessRecord& process) const;
   bool AllHaveCome() const;
+  std::string WhoHasNotCome() const;
   void RestoreIfComplete();
 
   // broker_restore.cc

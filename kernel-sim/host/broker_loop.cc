@@ -115,6 +115,9 @@ class Loop final : public BrokerOutlet {
   void Kill(PeerId peer, const UniqueFd& pidfd) override;
   uint64_t Random() override;
   int64_t Now() override { return MonotonicNs(); }
+  void Warn(const std::string& line) override {
+    std::fprintf(stderr, "parley: %s\n", line.c_str());
+  }
 
  private:
   bool SetUp();

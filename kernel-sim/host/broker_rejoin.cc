@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_memory.h"
@@ -221,9 +222,22 @@ void Broker::RestoreIfComplete() {
   if (restoring_ && AllHaveCome()) Restore();
 }
 
+std::string Broker::WhoHasNotCome() const {
+  std::vector<std::string> names;
+  for (const auto& [id, process] : processes_) {
+    const bool awaited = process->stage == Stage::kLaunched && process->adopted_pid != 0;
+    if (!awaited || FindRejoined(*process) != nullptr) continue;
+    names.push_back(absl::StrCat(process->name, " (pid ", process->adopted_pid, ")"));
+  }
+  return names.empty() ? "a launcher" : absl::StrJoin(names, ", ");
+}
+
 void Broker::OnTick() {
-  if (restoring_ && outlet_.Now() >= life_.began_ns + kPatienceNs) return Restore();
-  RestoreIfComplete();
+  if (!restoring_ || AllHaveCome()) return RestoreIfComplete();
+  if (outlet_.Now() < life_.began_ns + kPatienceNs) return;
+  outlet_.Warn(absl::StrCat("since the broker's restart ", WhoHasNotCome(),
+                            " has not come back, and counts as ended"));
+  Restore();
 }
 
 }  // namespace parley::host

@@ -17,6 +17,8 @@ int64_t ThreadCpuNs() {
 
 }  // namespace
 
+int64_t Process::WallNow() { return absl::GetCurrentTimeNanos(); }
+
 void Process::Compute(int64_t cpu_ns) {
   const int64_t until = ThreadCpuNs() + cpu_ns;
   do {

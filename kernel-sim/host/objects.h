@@ -289,7 +289,8 @@ struct ServedLends {
 // A link, or an event's lane, as the server sees it. It lives until its client is gone and nothing
 // of it is queued or unanswered.
 struct ServedLink {
-  uint32_t connection = 0;         // number; 0 of an event
+  uint32_t connection = 0;         // the broker's number of it; 0 of an event
+  uint32_t connection_id = 0;      // the channel's
   uint64_t event = 0;              // number; 0 of a connection
   HostChannel* channel = nullptr;  // null once that is gone
   struct ServedBell* bell = nullptr;
@@ -331,11 +332,16 @@ struct HostChannel : Channel {
       : Channel(options.fixed_priority), id(id), options(options) {}
   const ChannelId id;
   const ChannelOptions options;
-  std::vector<std::unique_ptr<ServedBell>> bells;        // the first: the owner's own user's
-  absl::flat_hash_set<ServedLink*> links;                // not detached
-  absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
-  PulseTable pulses;                                     // the kernel's and timers'
-  Inbound* watched = nullptr;                            // its client need not ring
+  std::vector<std::unique_ptr<ServedBell>> bells;  // the first: the owner's own user's
+  absl::flat_hash_set<ServedLink*> links;          // not detached
+  struct ClientProcess {
+    int connections = 0;
+    uint32_t newest = 0;
+  };
+  absl::flat_hash_map<ProcessId, ClientProcess> client_processes;  // that have connections
+  uint32_t last_connection_id = 0;
+  PulseTable pulses;           // the kernel's and timers'
+  Inbound* watched = nullptr;  // its client need not ring
   // Whoever is watched must ring again. True if it has sent something meanwhile: it counts as rung.
   bool EndWatch();
   int receivers = 0;                             // threads that wait in Receive

@@ -53,6 +53,7 @@ class Process final : public Kernel {
   // kernel.h, in its order.
   const Birth& birth() const override { return birth_; }
   int64_t Now() override { return MonotonicNs() - start_ns_; }
+  int64_t WallNow() override;
   void Compute(int64_t cpu_ns) override;
   void Charge(int64_t cpu_ns) override;
   absl::Status SleepUntil(int64_t wake_ns) override;
@@ -358,7 +359,8 @@ class Process final : public Kernel {
   void ClientLeft(Inbound& inbound);
   void WithdrawUnblockPulse(Inbound& inbound);
   void OfferPulse(HostChannel& channel, PulseSource source, const PulseInfo& pulse);
-  void OfferKernelPulse(HostChannel& channel, KernelPulse code, uint64_t value, int priority);
+  void OfferKernelPulse(HostChannel&, KernelPulse code, uint64_t value, int priority,
+                        uint64_t badge = 0);
   ServedBell* AddBell(HostChannel& channel, uint32_t number, UniqueFd memory, UniqueFd knocker);
   void AddServedLink(std::unique_ptr<ServedLink> link);
   void Detach(ServedLink& link);

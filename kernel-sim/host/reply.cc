@@ -32,7 +32,7 @@ void Process::FillInfo(const Inbound& inbound, MessageInfo& info) const {
   info.uid = far.uid;
   info.gid = far.gid;
   info.pid = far.pid;
-  info.connection = inbound.link.connection;
+  info.connection = inbound.link.connection_id;
   info.badge = inbound.link.badge;
   info.priority = inbound.sent_level();
   info.request_bytes = inbound.request_bytes;

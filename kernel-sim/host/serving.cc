@@ -20,9 +20,9 @@ void Process::OfferPulse(HostChannel& channel, PulseSource source, const PulseIn
   ApplyChanges();
 }
 
-void Process::OfferKernelPulse(HostChannel& channel, KernelPulse code, uint64_t value,
-                               int priority) {
-  OfferPulse(channel, {}, {static_cast<uint8_t>(code), value, priority, 1, 0});
+void Process::OfferKernelPulse(HostChannel& channel, KernelPulse code, uint64_t value, int priority,
+                               uint64_t badge) {
+  OfferPulse(channel, {}, {static_cast<uint8_t>(code), value, priority, 1, badge});
 }
 
 // -- Clients that leave
@@ -100,7 +100,12 @@ void Process::AddServedLink(std::unique_ptr<ServedLink> record) {
       inbound_[slot] = link.inbound[i].get();
     }
     std::vector<ServedLink*>& links = served_connections_[link.connection];
-    if (links.empty()) ++channel.client_processes[link.client->far.process];
+    if (links.empty()) {
+      HostChannel::ClientProcess& of = channel.client_processes[link.client->far.process];
+      ++of.connections;
+      of.newest = ++channel.last_connection_id;
+    }
+    link.connection_id = links.empty() ? channel.last_connection_id : links.front()->connection_id;
     link.lends = links.empty() ? std::make_shared<ServedLends>() : links.front()->lends;
     links.push_back(&link);
   }
@@ -151,11 +156,12 @@ void Process::DetachConnection(uint32_t connection) {
   for (ServedLink* link : links) Detach(*link);
   if (channel != nullptr) {
     auto processes = channel->client_processes.find(client);
-    if (processes != channel->client_processes.end() && --processes->second == 0) {
+    if (processes != channel->client_processes.end() && --processes->second.connections == 0) {
+      const uint32_t newest = processes->second.newest;
       channel->client_processes.erase(processes);
       if (channel->options.disconnect_pulse) {
         // At the lowest level, so that whatever its client queued comes before it.
-        OfferKernelPulse(*channel, KernelPulse::kDisconnect, Raw(client), kMinPriority);
+        OfferKernelPulse(*channel, KernelPulse::kDisconnect, Raw(client), kMinPriority, newest);
       }
     }
   }

@@ -16,6 +16,8 @@ class Calls final : public Kernel {
 
   const Birth& birth() const override { return process_.birth; }
   int64_t Now() override { return sim_.now(); }
+  // Each simulation begins with the year 2000, whenever it runs.
+  int64_t WallNow() override { return 946'684'800'000'000'000 + sim_.now(); }
   void Compute(int64_t cpu_ns) override;
   void Charge(int64_t cpu_ns) override;
   absl::Status SleepUntil(int64_t wake_ns) override;

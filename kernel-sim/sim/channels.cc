@@ -28,7 +28,9 @@ Connection& Simulation::MakeConnection(Process& client, SimChannel& channel,
   connection.id = channel.next_connection_id++;
   connection.number = NextNumber();
   channel.connections.insert(&connection);
-  ++channel.client_processes[client.id];
+  SimChannel::ClientProcess& of = channel.client_processes[client.id];
+  ++of.connections;
+  of.newest = connection.id;
   connection.capability = capability;
   if (capability != CapabilityId::kNone) connections_by_capability_.Add(capability, connection);
   return connection;
@@ -100,12 +102,13 @@ void Simulation::ForgetIfUnused(Connection& connection) {
   if (SimChannel* channel = connection.channel) {
     channel->connections.erase(&connection);
     auto count = channel->client_processes.find(connection.client->id);
-    if (--count->second == 0) {
+    if (--count->second.connections == 0) {
+      const uint32_t newest = count->second.newest;
       channel->client_processes.erase(count);
       if (channel->options.disconnect_pulse) {
         // L2: at the lowest level, so that whatever its client queued comes before it.
         OfferKernelPulse(*channel, KernelPulse::kDisconnect, Raw(connection.client->id),
-                         kMinPriority);
+                         kMinPriority, newest);
       }
     }
   }

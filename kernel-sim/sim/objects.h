@@ -113,7 +113,11 @@ struct SimChannel : Channel {
   const ChannelOptions options;
   HookedList<SimThread, &SimThread::reply_hook> reply_blocked;
   absl::flat_hash_set<Connection*> connections;
-  absl::flat_hash_map<ProcessId, int> client_processes;  // how many connections each has
+  struct ClientProcess {
+    int connections = 0;
+    uint32_t newest = 0;
+  };
+  absl::flat_hash_map<ProcessId, ClientProcess> client_processes;  // that have connections
   PulseTable pulses;
   uint32_t next_connection_id = 1;
 };

@@ -28,8 +28,8 @@ absl::Status Simulation::OfferPulse(SimChannel& channel, PulseSource source, con
 }
 
 void Simulation::OfferKernelPulse(SimChannel& channel, KernelPulse code, uint64_t value,
-                                  int priority) {
-  const PulseInfo pulse = {static_cast<uint8_t>(code), value, priority, 1, 0};
+                                  int priority, uint64_t badge) {
+  const PulseInfo pulse = {static_cast<uint8_t>(code), value, priority, 1, badge};
   OfferPulse(channel, {}, pulse, PulseTable::kNoQuota).IgnoreError();  // no quota: always taken
 }
 

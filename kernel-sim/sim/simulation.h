@@ -123,7 +123,8 @@ class Simulation final : public Machine, private SchedulerClient, private TrapHa
   // Pulses (pulses.cc).
   absl::Status OfferPulse(SimChannel& channel, PulseSource source, const PulseInfo& pulse,
                           size_t quota);
-  void OfferKernelPulse(SimChannel& channel, KernelPulse code, uint64_t value, int priority);
+  void OfferKernelPulse(SimChannel& channel, KernelPulse code, uint64_t value, int priority,
+                        uint64_t badge = 0);
   void TakePulse(SimThread& server, SimChannel& channel, Pulse& pulse, ReceiveResult& result);
 
   // Descriptors (calls_descriptor.cc).

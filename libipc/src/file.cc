@@ -1,109 +1,26 @@
-// Files: the client's side of the file protocol.
+// Files, as their clients have them: each call is one message.
 #include "ipc/file.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
-#include "ipc/name_protocol.h"
+#include "ipc/file_server.h"
+#include "libipc/src/file_exchange.h"
 
 namespace ipc {
 namespace {
 
 constexpr size_t kListBytes = 32768;
-constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-
-struct Answer {
-  files::Result result;
-  uint64_t payload_bytes = 0;  // in the room
-};
-
-// One operation and its result. What the server says is checked: it may be anybody's. A wait that
-// the server has let go of because the deadline has passed says so.
-absl::StatusOr<Answer> Exchange(const Process& self, const Connection& connection,
-                                files::Operation operation, ConstBytes payload, MutableBytes room,
-                                CallOptions options = {}) {
-  const auto now = [&] { return absl::ToUnixNanos(self.Now()); };
-  const int64_t until = options.deadline.Resolve(now);
-  if (until != kNever) options.deadline = absl::FromUnixNanos(until);
-  operation.payload_bytes = static_cast<uint32_t>(payload.size());
-  const MessageHeader sent = HeaderOf<files::Operations>();
-  const files::Operations operations = {.count = 1};
-  MessageHeader got;
-  files::Results results;
-  Answer answer;
-  const std::array<ConstBytes, 4> out = {BytesOf(sent), BytesOf(operations), BytesOf(operation),
-                                         payload};
-  const std::array<MutableBytes, 4> in = {MutableBytesOf(got), MutableBytesOf(results),
-                                          MutableBytesOf(answer.result), room};
-  const auto length = connection.SendParts(out, in, options);
-  if (!length.ok()) return length.status();
-  constexpr uint64_t kFront = sizeof(got) + sizeof(results) + sizeof(answer.result);
-  const bool sane = *length >= kFront && got.code == files::Results::kType.code &&
-                    got.version == files::Results::kType.version && results.count == 1;
-  if (!sane) {
-    return PosixError(EIO, absl::StrCat(connection.name(), ": its server serves no files"));
-  }
-  if (answer.result.error == EINTR && until <= now()) {
-    return MakeStatus(Error::kDeadlineAfterReceive,
-                      absl::StrCat(connection.name(), ": the deadline has passed"));
-  }
-  if (answer.result.error != 0) return PosixError(answer.result.error, connection.name());
-  answer.payload_bytes = std::min<uint64_t>(answer.result.payload_bytes, *length - kFront);
-  answer.payload_bytes = std::min<uint64_t>(answer.payload_bytes, room.size());
-  return answer;
-}
-
-// Without empty, "." and ".." parts, by text alone; with the "/" behind it that asks for a
-// directory.
-std::string Normalized(absl::string_view path) {
-  std::vector<absl::string_view> parts;
-  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    if (part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (!parts.empty()) {
-      parts.pop_back();
-    }
-  }
-  const bool directory = path.size() > 1 && path.back() == '/' && !parts.empty();
-  return absl::StrCat("/", absl::StrJoin(parts, "/"), directory ? "/" : "");
-}
-
-// `path` is normalized. As much of it is looked up as can be part of a name; a name that nobody
-// serves is as good as a file that is not there.
-absl::StatusOr<Connection> Connect(Process& self, absl::string_view path, Deadline deadline) {
-  if (path.size() > 1) absl::ConsumeSuffix(&path, "/");
-  if (path.size() > names::kMaxPathBytes) {
-    path = path.substr(0, path.rfind('/', names::kMaxPathBytes));
-    if (path.empty()) return PosixError(ENAMETOOLONG);
-  }
-  auto connection = self.Open(path, deadline);
-  if (!connection.ok() && ErrorOf(connection.status()) == Error::kNoSuchName) {
-    return PosixError(ENOENT, path);
-  }
-  return connection;
-}
 
 }  // namespace
 
 absl::StatusOr<File> File::Open(Process& self, absl::string_view path, uint32_t flags,
                                 uint32_t mode, Deadline deadline) {
-  std::string normalized = Normalized(path);
-  auto connection = Connect(self, normalized, deadline);
-  if (!connection.ok()) return connection.status();
-  const auto answer =
-      Exchange(self, *connection, {.verb = files::Verb::kOpen, .flags = flags, .value = mode},
-               BytesOfText(normalized), {});
-  if (!answer.ok()) return answer.status();
-  return File(self, *std::move(connection), std::move(normalized), answer->result.file);
+  auto server = FileServer::Connect(self, path, {.deadline = deadline});
+  if (!server.ok()) return server.status();
+  return server->Open(path, flags, mode);
 }
 
 File& File::operator=(File&& other) noexcept {
@@ -121,36 +38,44 @@ File::~File() { Close(); }
 // What the server says of it, close(2) could not mend either.
 void File::Close() {
   if (connection_ == nullptr) return;
-  Exchange(*self_, *connection_, Begin(files::Verb::kClose), {}, {}).IgnoreError();
+  Do(files::Verb::kClose).IgnoreError();
   connection_.reset();
 }
 
-files::Operation File::Begin(files::Verb verb) const { return {.verb = verb, .file = number_}; }
+absl::StatusOr<FileExchange> File::Do(FileExchange exchange, CallOptions options) const {
+  exchange.operation.file = number_;
+  absl::Status done =
+      Exchange(*self_, *connection_, absl::MakeSpan(&exchange, 1), std::move(options));
+  if (!done.ok()) return done;
+  return exchange;
+}
+
+absl::Status File::Do(files::Verb verb) const {
+  return Do({.operation = {.verb = verb}}, {}).status();
+}
 
 absl::StatusOr<uint64_t> File::Transfer(files::Verb verb, uint64_t offset, ConstBytes from,
                                         MutableBytes into, Deadline deadline) const {
-  files::Operation operation = Begin(verb);
-  operation.offset = offset;
   from = from.subspan(0, files::kMaxPayloadBytes);
   into = into.subspan(0, files::kMaxPayloadBytes);
-  operation.length = std::max(from.size(), into.size());
-  const auto answer = Exchange(*self_, *connection_, operation, from, into, {.deadline = deadline});
-  if (!answer.ok()) return answer.status();
-  return verb == files::Verb::kRead ? answer->payload_bytes
-                                    : std::min<uint64_t>(answer->result.value, from.size());
+  const auto done = Do(
+      {.operation = {.verb = verb, .offset = offset, .length = std::max(from.size(), into.size())},
+       .payload = from,
+       .room = into},
+      {.deadline = deadline});
+  if (!done.ok()) return done.status();
+  return verb == files::Verb::kRead ? done->payload_bytes
+                                    : std::min<uint64_t>(done->result.value, from.size());
 }
 
 absl::StatusOr<uint64_t> File::Transfer(files::Verb verb, uint64_t offset,
                                         const RegionReference& region, Deadline deadline) const {
   if (offset == files::kPosition) return PosixError(EINVAL, path_);
-  files::Operation operation = Begin(verb);
-  operation.offset = offset;
-  operation.length = region.length;
-  operation.region = 0;
-  const auto answer = Exchange(*self_, *connection_, operation, {}, {},
-                               {.regions = {region}, .deadline = deadline});
-  if (!answer.ok()) return answer.status();
-  return std::min(answer->result.value, region.length);
+  const auto done =
+      Do({.operation = {.verb = verb, .region = 0, .offset = offset, .length = region.length}},
+         {.regions = {region}, .deadline = deadline});
+  if (!done.ok()) return done.status();
+  return std::min(done->result.value, region.length);
 }
 
 absl::StatusOr<uint64_t> File::Read(MutableBytes bytes, Deadline deadline) const {
@@ -183,34 +108,37 @@ absl::StatusOr<uint64_t> File::WriteAt(uint64_t offset, const RegionReference& f
 }
 
 absl::StatusOr<uint64_t> File::Seek(int64_t distance, int whence) const {
-  files::Operation operation = Begin(files::Verb::kSeek);
-  operation.offset = static_cast<uint64_t>(distance);
-  operation.flags = static_cast<uint32_t>(whence);
-  const auto answer = Exchange(*self_, *connection_, operation, {}, {});
-  if (!answer.ok()) return answer.status();
-  return answer->result.value;
+  const auto done = Do({.operation = {.verb = files::Verb::kSeek,
+                                      .flags = static_cast<uint32_t>(whence),
+                                      .offset = static_cast<uint64_t>(distance)}},
+                       {});
+  if (!done.ok()) return done.status();
+  return done->result.value;
 }
 
 absl::StatusOr<files::Stat> File::Stat() const {
   files::Stat stat;
-  const auto answer =
-      Exchange(*self_, *connection_, Begin(files::Verb::kStat), {}, MutableBytesOf(stat));
-  if (!answer.ok()) return answer.status();
+  const auto done =
+      Do({.operation = {.verb = files::Verb::kStat}, .room = MutableBytesOf(stat)}, {});
+  if (!done.ok()) return done.status();
+  if (done->payload_bytes != sizeof(stat)) return PosixError(EIO, path_);
   return stat;
 }
 
 absl::StatusOr<std::vector<ListedName>> File::List() const {
   std::vector<ListedName> names;
   std::vector<std::byte> room(kListBytes);
-  files::Operation operation = Begin(files::Verb::kList);
-  operation.length = room.size();
+  uint64_t cookie = 0;
   for (;;) {
-    const auto answer = Exchange(*self_, *connection_, operation, {}, absl::MakeSpan(room));
-    if (!answer.ok()) return answer.status();
-    if (answer->result.value == 0) return names;
-    ConstBytes left = ConstBytes(room).first(answer->payload_bytes);
-    const uint64_t from = operation.offset;
-    for (uint64_t i = 0; i < answer->result.value; ++i) {
+    const auto done =
+        Do({.operation = {.verb = files::Verb::kList, .offset = cookie, .length = room.size()},
+            .room = absl::MakeSpan(room)},
+           {});
+    if (!done.ok()) return done.status();
+    if (done->result.value == 0) return names;
+    ConstBytes left = ConstBytes(room).first(done->payload_bytes);
+    const uint64_t from = cookie;
+    for (uint64_t i = 0; i < done->result.value; ++i) {
       files::Entry entry;
       if (left.size() < sizeof(entry)) break;
       std::memcpy(&entry, left.data(), sizeof(entry));
@@ -218,97 +146,118 @@ absl::StatusOr<std::vector<ListedName>> File::List() const {
       if (left.size() < bytes) break;
       names.push_back({std::string(TextOf(left.subspan(sizeof(entry), entry.name_bytes))),
                        entry.inode, entry.mode});
-      operation.offset = entry.next;
+      cookie = entry.next;
       left.remove_prefix(bytes);
     }
-    if (operation.offset == from) return PosixError(EIO, path());  // it goes in circles
+    if (cookie == from) return PosixError(EIO, path());  // it goes in circles
   }
 }
 
 absl::Status File::Truncate(uint64_t size) const {
-  files::Operation operation = Begin(files::Verb::kTruncate);
-  operation.length = size;
-  return Exchange(*self_, *connection_, operation, {}, {}).status();
+  return Do({.operation = {.verb = files::Verb::kTruncate, .length = size}}, {}).status();
 }
 
-absl::Status File::Sync() const {
-  return Exchange(*self_, *connection_, Begin(files::Verb::kSync), {}, {}).status();
-}
+absl::Status File::Sync() const { return Do(files::Verb::kSync); }
 
 absl::StatusOr<uint32_t> File::Poll(uint32_t wanted) const {
-  files::Operation operation = Begin(files::Verb::kPoll);
-  operation.flags = wanted;
-  const auto answer = Exchange(*self_, *connection_, operation, {}, {});
-  if (!answer.ok()) return answer.status();
-  return static_cast<uint32_t>(answer->result.value) & wanted;
+  return Ready({.operation = {.verb = files::Verb::kPoll, .flags = wanted}}, {});
 }
 
 absl::StatusOr<uint32_t> File::Wait(uint32_t wanted, Deadline deadline) const {
-  files::Operation operation = Begin(files::Verb::kPoll);
-  operation.flags = wanted;
-  operation.value = 1;
-  const auto answer = Exchange(*self_, *connection_, operation, {}, {}, {.deadline = deadline});
-  if (!answer.ok()) return answer.status();
-  return static_cast<uint32_t>(answer->result.value) & wanted;
+  return Ready({.operation = {.verb = files::Verb::kPoll, .flags = wanted, .value = 1}},
+               {.deadline = deadline});
+}
+
+absl::StatusOr<uint32_t> File::Notify(uint32_t wanted, const EventToken& event) const {
+  return Ready({.operation = {.verb = files::Verb::kNotify, .flags = wanted},
+                .payload = wanted == 0 ? ConstBytes() : BytesOf(event)},
+               {});
+}
+
+absl::StatusOr<uint32_t> File::Ready(FileExchange exchange, CallOptions options) const {
+  const auto done = Do(exchange, std::move(options));
+  if (!done.ok()) return done.status();
+  return static_cast<uint32_t>(done->result.value) & exchange.operation.flags;
+}
+
+absl::StatusOr<EventToken> File::MakeEvent(const Channel& channel, uint8_t code, uint64_t value,
+                                           int priority) const {
+  return channel.RegisterEvent(*connection_, code, value, priority);
 }
 
 absl::StatusOr<uint64_t> File::Control(uint64_t code, ConstBytes request, MutableBytes reply,
                                        Deadline deadline) const {
-  files::Operation operation = Begin(files::Verb::kControl);
-  operation.value = code;
-  operation.length = reply.size();
-  const auto answer =
-      Exchange(*self_, *connection_, operation, request, reply, {.deadline = deadline});
-  if (!answer.ok()) return answer.status();
-  return answer->result.value;
+  const auto done =
+      Do({.operation = {.verb = files::Verb::kControl, .length = reply.size(), .value = code},
+          .payload = request,
+          .room = reply},
+         {.deadline = deadline});
+  if (!done.ok()) return done.status();
+  return done->result.value;
 }
 
-namespace {
+absl::Status File::ControlTyped(uint64_t code, ConstBytes request, MessageType wanted,
+                                MutableBytes reply, Deadline deadline) const {
+  MessageHeader header;
+  std::vector<std::byte> room(sizeof(header) + reply.size());
+  const auto done =
+      Do({.operation = {.verb = files::Verb::kControl, .length = room.size(), .value = code},
+          .payload = request,
+          .room = absl::MakeSpan(room)},
+         {.deadline = deadline});
+  if (!done.ok()) return done.status();
+  std::memcpy(&header, room.data(), sizeof(header));
+  if (done->payload_bytes != room.size() || header.code != wanted.code ||
+      header.version != wanted.version) {
+    return PosixError(EPROTO, path_);
+  }
+  std::memcpy(reply.data(), room.data() + sizeof(header), reply.size());
+  return absl::OkStatus();
+}
 
-absl::Status RemoveName(Process& self, absl::string_view path, uint32_t flags) {
-  const std::string normalized = Normalized(path);
-  auto connection = Connect(self, normalized, Deadline::Poll());
-  if (!connection.ok()) return connection.status();
-  return Exchange(self, *connection, {.verb = files::Verb::kUnlink, .flags = flags},
-                  BytesOfText(normalized), {})
+absl::StatusOr<Region> File::Map(uint64_t offset, uint64_t length, bool writable) const {
+  Token token;
+  const auto done = Do({.operation = {.verb = files::Verb::kMap,
+                                      .flags = writable ? files::kWritable : 0,
+                                      .offset = offset,
+                                      .length = length},
+                        .room = MutableBytesOf(token)},
+                       {});
+  if (!done.ok()) return done.status();
+  if (done->payload_bytes != sizeof(token)) return PosixError(EIO, path_);
+  return self_->Redeem(token);
+}
+
+absl::Status File::Lock(uint32_t type, uint64_t start, uint64_t length, Deadline deadline,
+                        uint64_t owner) const {
+  const bool waits = deadline.Resolve([&] { return absl::ToUnixNanos(self_->Now()); }) >
+                     absl::ToUnixNanos(self_->Now());
+  return Do({.operation = {.verb = files::Verb::kLock,
+                           .flags = type | (waits ? files::kLockWait : 0),
+                           .offset = start,
+                           .length = length,
+                           .value = owner}},
+            {.deadline = waits ? deadline : Deadline::Never()})
       .status();
 }
 
-}  // namespace
-
-absl::Status Unlink(Process& self, absl::string_view path) { return RemoveName(self, path, 0); }
-
-absl::Status RemoveDirectory(Process& self, absl::string_view path) {
-  return RemoveName(self, path, AT_REMOVEDIR);
+absl::StatusOr<files::Lock> File::FindLock(uint32_t type, uint64_t start, uint64_t length,
+                                           uint64_t owner) const {
+  files::Lock lock;
+  const auto done = Do({.operation = {.verb = files::Verb::kLock,
+                                      .flags = type | files::kLockTest,
+                                      .offset = start,
+                                      .length = length,
+                                      .value = owner},
+                        .room = MutableBytesOf(lock)},
+                       {});
+  if (!done.ok()) return done.status();
+  if (done->payload_bytes != sizeof(lock)) return PosixError(EIO, path_);
+  return lock;
 }
 
-absl::Status Rename(Process& self, absl::string_view from, absl::string_view to) {
-  std::string both = Normalized(from);
-  const std::string target = Normalized(to);
-  auto connection = Connect(self, both, Deadline::Poll());
-  if (!connection.ok()) return connection.status();
-  auto other = Connect(self, target, Deadline::Poll());
-  if (!other.ok()) return other.status();
-  const auto served_name = [](const Connection& of) {
-    return absl::string_view(of.name()).substr(0, of.name().size() - of.rest().size());
-  };
-  if (served_name(*connection) != served_name(*other)) return PosixError(EXDEV, to);
-  both.push_back('\0');
-  absl::StrAppend(&both, target);
-  both.push_back('\0');
-  return Exchange(self, *connection, {.verb = files::Verb::kRename}, BytesOfText(both), {})
-      .status();
-}
-
-absl::StatusOr<files::Stat> StatOf(Process& self, absl::string_view path) {
-  const std::string normalized = Normalized(path);
-  auto connection = Connect(self, normalized, Deadline::Poll());
-  if (!connection.ok()) return connection.status();
-  files::Stat stat;
-  const auto answer = Exchange(self, *connection, {.verb = files::Verb::kStat},
-                               BytesOfText(normalized), MutableBytesOf(stat));
-  if (!answer.ok()) return answer.status();
-  return stat;
+absl::Status File::Change(const files::Change& change) const {
+  return Do({.operation = {.verb = files::Verb::kChange}, .payload = BytesOf(change)}, {}).status();
 }
 
 }  // namespace ipc

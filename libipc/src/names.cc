@@ -72,16 +72,21 @@ absl::StatusOr<Channel> Process::TakeNameServiceChannel() {
 }
 
 absl::StatusOr<Channel> Process::Attach(absl::string_view path, const ChannelOptions& options) {
-  absl::StatusOr<names::Path> wire = PathOf(path);
-  if (!wire.ok()) return wire.status();
+  if (auto wire = PathOf(path); !wire.ok()) return wire.status();
   absl::StatusOr<Channel> channel = CreateChannel(path, options);
   if (!channel.ok()) return channel;
-  absl::StatusOr<Token> token = channel->Grant(names_.server(), {.may_grant = true});
-  if (!token.ok()) return token.status();
-  const names::AttachRequest request{.path = *wire, .channel = *token, .mode = options.mode};
-  auto done = names_.Call<names::Done>(request);
-  if (!done.ok()) return Translate(done.status(), path);
+  absl::Status attached = AttachTo(*channel, path, options.mode);
+  if (!attached.ok()) return attached;
   return channel;
+}
+
+absl::Status Process::AttachTo(const Channel& channel, absl::string_view path, uint32_t mode) {
+  absl::StatusOr<names::Path> wire = PathOf(path);
+  if (!wire.ok()) return wire.status();
+  absl::StatusOr<Token> token = channel.Grant(names_.server(), {.may_grant = true});
+  if (!token.ok()) return token.status();
+  const names::AttachRequest request{.path = *wire, .channel = *token, .mode = mode};
+  return Translate(names_.Call<names::Done>(request).status(), path);
 }
 
 absl::StatusOr<Connection> Process::Open(absl::string_view path, Deadline deadline) {

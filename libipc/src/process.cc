@@ -134,6 +134,7 @@ absl::StatusOr<CondVar> Process::CreateCondVar() {
 }
 
 absl::Time Process::Now() const { return absl::FromUnixNanos(kernel_->Now()); }
+absl::Time Process::WallTime() const { return absl::FromUnixNanos(kernel_->WallNow()); }
 absl::Status Process::Sleep(Deadline until) {
   return kernel_->SleepUntil(Resolve(*kernel_, until));
 }

@@ -10,39 +10,70 @@
 
 namespace ipc {
 
-ResourceManager::ResourceManager() : server_(std::make_unique<Server>(*this)) {}
+ResourceManager::ResourceManager() : server_(std::make_unique<ResourceServer>(*this)) {}
 ResourceManager::~ResourceManager() = default;
 
-int ResourceManager::Run(Process& self, absl::string_view path, std::shared_ptr<Node> root) {
-  return server_->Run(self, path, std::move(root));
+int ResourceManager::Run(Process& self, absl::string_view path, std::shared_ptr<Node> root,
+                         const ServeOptions& options) {
+  return Run(self, {{std::string(path), std::move(root)}}, options);
+}
+
+int ResourceManager::Run(Process& self, std::vector<Mount> mounts, const ServeOptions& options) {
+  return server_->Run(self, std::move(mounts), options);
 }
 
 void ResourceManager::Wake(const Node& node) { server_->Wake(node); }
+int64_t ResourceManager::WallNs() const { return server_->WallNs(); }
 
-absl::StatusOr<uint64_t> ResourceManager::Read(OpenFile& file, uint64_t, MutableBytes) {
+// -- Devices
+
+absl::StatusOr<uint64_t> ResourceManager::Read(FileCall&, OpenFile& file, uint64_t, MutableBytes) {
   return PosixError(file.node().IsDirectory() ? EISDIR : EINVAL);
 }
 
-absl::StatusOr<uint64_t> ResourceManager::Write(OpenFile&, uint64_t, ConstBytes) {
+absl::StatusOr<uint64_t> ResourceManager::Write(FileCall&, OpenFile&, uint64_t, ConstBytes) {
   return PosixError(EINVAL);
 }
 
 uint32_t ResourceManager::Poll(OpenFile&) { return files::kReadable | files::kWritable; }
 
-absl::StatusOr<uint64_t> ResourceManager::Control(OpenFile&, uint64_t, ConstBytes, MutableBytes,
-                                                  uint64_t&) {
+absl::Status ResourceManager::Control(FileCall&, OpenFile&, ControlRequest&) {
   return PosixError(ENOTTY);
 }
 
 absl::Status ResourceManager::Truncate(Node&, uint64_t) { return PosixError(EINVAL); }
 
-absl::Status ResourceManager::Sync(OpenFile&) { return absl::OkStatus(); }
+absl::Status ResourceManager::Sync(FileCall&, OpenFile&) { return absl::OkStatus(); }
+
+absl::StatusOr<Token> ResourceManager::Map(FileCall&, OpenFile&, uint64_t, uint64_t, bool) {
+  return PosixError(ENODEV);
+}
+
+absl::StatusOr<files::Stat> ResourceManager::Stat(Node& node) { return node.stat; }
+
+absl::Status ResourceManager::Change(Node& node, const files::Change& change) {
+  using files::Change;
+  files::Stat& stat = node.stat;
+  if ((change.mask & Change::kMode) != 0) stat.mode = (stat.mode & S_IFMT) | change.mode;
+  if ((change.mask & Change::kUid) != 0) stat.uid = change.uid;
+  if ((change.mask & Change::kGid) != 0) stat.gid = change.gid;
+  if ((change.mask & (Change::kAccessed | Change::kAccessedNow)) != 0) {
+    stat.accessed_ns = change.accessed_ns;
+  }
+  if ((change.mask & (Change::kModified | Change::kModifiedNow)) != 0) {
+    stat.modified_ns = change.modified_ns;
+  }
+  return absl::OkStatus();
+}
+
+// -- Directories
 
 absl::StatusOr<std::shared_ptr<Node>> ResourceManager::Lookup(Node&, absl::string_view) {
   return PosixError(ENOENT);
 }
 
-absl::StatusOr<std::shared_ptr<Node>> ResourceManager::Create(Node&, absl::string_view, uint32_t) {
+absl::StatusOr<std::shared_ptr<Node>> ResourceManager::Create(FileCall&, Node&, absl::string_view,
+                                                              uint32_t, absl::string_view) {
   return PosixError(EROFS);
 }
 
@@ -56,12 +87,44 @@ absl::Status ResourceManager::Rename(Node&, absl::string_view, Node&, absl::stri
   return PosixError(EROFS);
 }
 
-absl::StatusOr<std::shared_ptr<OpenFile>> ResourceManager::Open(std::shared_ptr<Node> node,
+absl::Status ResourceManager::Link(std::shared_ptr<Node>, Node&, absl::string_view) {
+  return PosixError(EPERM);
+}
+
+absl::StatusOr<std::string> ResourceManager::ReadLink(Node&) { return PosixError(EINVAL); }
+
+absl::StatusOr<files::StatFs> ResourceManager::StatFs() { return files::StatFs(); }
+
+// -- Opening, closing, and what comes from elsewhere
+
+absl::StatusOr<std::shared_ptr<OpenFile>> ResourceManager::Open(FileCall&,
+                                                                std::shared_ptr<Node> node,
                                                                 uint32_t) {
   return std::make_shared<OpenFile>(std::move(node));
 }
 
 void ResourceManager::Close(OpenFile&) {}
+absl::Status ResourceManager::OnStart(Process&, const Channel&) { return absl::OkStatus(); }
+void ResourceManager::OnPulse(const Pulse&) {}
+void ResourceManager::OnReady(const Ready&) {}
+
+// -- Calls
+
+Deferral::~Deferral() {
+  if (server_ != nullptr) server_->Finish(id_, PosixError(EIO));
+}
+
+void Deferral::Finish(absl::StatusOr<uint64_t> count) {
+  std::exchange(server_, nullptr)->Finish(id_, std::move(count));
+}
+
+absl::Status ControlRequest::ReplyBytes(ConstBytes reply, uint64_t value) {
+  if (room_.size() < reply.size()) return PosixError(EMSGSIZE);
+  std::copy(reply.begin(), reply.end(), room_.begin());
+  used_ = reply.size();
+  value_ = value;
+  return absl::OkStatus();
+}
 
 uint64_t CopyText(absl::string_view text, uint64_t offset, MutableBytes bytes) {
   if (offset >= text.size()) return 0;

@@ -1,14 +1,13 @@
-// The operations of the file protocol, as POSIX has them. Each has one function: it checks, calls
-// the device, and notes the result.
+// The operations of the file protocol on open files, as POSIX has them. Each has one function: it
+// checks, calls the device, and notes the result.
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <limits>
 #include <utility>
 
+#include "libipc/src/resource_locks.h"
 #include "libipc/src/resource_server.h"
 
 namespace ipc {
@@ -24,17 +23,18 @@ bool HasPosition(const Node& node) {
 
 }  // namespace
 
-absl::Status ResourceManager::Server::Perform(ResourceExchange& exchange) {
-  waits_on_ = nullptr;
+absl::Status ResourceServer::Perform(Exchange& owned) {
+  ResourceExchange& exchange = *owned;
+  exchange.waits_on = nullptr;
   switch (exchange.operation().verb) {
     case files::Verb::kOpen:
       return DoOpen(exchange);
     case files::Verb::kClose:
       return DoClose(exchange);
     case files::Verb::kRead:
-      return DoRead(exchange);
+      return DoRead(owned);
     case files::Verb::kWrite:
-      return DoWrite(exchange);
+      return DoWrite(owned);
     case files::Verb::kSeek:
       return DoSeek(exchange);
     case files::Verb::kStat:
@@ -48,22 +48,41 @@ absl::Status ResourceManager::Server::Perform(ResourceExchange& exchange) {
     case files::Verb::kPoll:
       return DoPoll(exchange);
     case files::Verb::kSync:
-      return DoSync(exchange);
+      return DoSync(owned);
     case files::Verb::kUnlink:
       return DoUnlink(exchange);
     case files::Verb::kRename:
       return DoRename(exchange);
+    case files::Verb::kMake:
+      return DoMake(exchange);
+    case files::Verb::kLink:
+      return DoLink(exchange);
+    case files::Verb::kReadLink:
+      return DoReadLink(exchange);
+    case files::Verb::kChange:
+      return DoChange(exchange);
+    case files::Verb::kNotify:
+      return DoNotify(exchange);
+    case files::Verb::kMap:
+      return DoMap(exchange);
+    case files::Verb::kLock:
+      return DoLock(exchange);
+    case files::Verb::kStatFs:
+      return DoStatFs(exchange);
     case files::Verb::kNothing:
       break;
   }
   return PosixError(ENOSYS);
 }
 
-absl::StatusOr<std::shared_ptr<OpenFile>> ResourceManager::Server::Find(
-    const ResourceExchange& exchange, int access) const {
+// -- What the operations share
+
+absl::StatusOr<std::shared_ptr<OpenFile>> ResourceServer::Find(const ResourceExchange& exchange,
+                                                               int access) {
+  Tables tables(*this);
   const uint32_t number = exchange.operation().file;
   const auto at = files_.find(number == files::kNewest ? exchange.newest : number);
-  const bool own = at != files_.end() && at->second.client == exchange.message().info().sender.id();
+  const bool own = at != files_.end() && at->second.client == exchange.caller().sender.id();
   if (!own) return PosixError(EBADF);
   const uint32_t flags = at->second.file->flags();
   if (((access & R_OK) != 0 && !MayRead(flags)) || ((access & W_OK) != 0 && !MayWrite(flags))) {
@@ -72,125 +91,220 @@ absl::StatusOr<std::shared_ptr<OpenFile>> ResourceManager::Server::Find(
   return at->second.file;
 }
 
-absl::Status ResourceManager::Server::DoOpen(ResourceExchange& exchange) {
-  const files::Operation& operation = exchange.operation();
-  const MessageInfo& caller = exchange.message().info();
-  const uint32_t flags = operation.flags;
-  const absl::string_view path = TextOf(exchange.payload());
-  auto walked = Walk(caller, path);
+FileCall ResourceServer::CallFor(const ResourceExchange& exchange) {
+  Tables tables(*this);
+  return FileCall(this, ++last_call_, exchange.caller());
+}
+
+uint64_t ResourceServer::WakesOf(const Node& node) const {
+  Tables tables(*this);
+  return node.wakes_;
+}
+
+absl::Status ResourceServer::WaitFor(ResourceExchange& exchange, const std::shared_ptr<Node>& node,
+                                     uint64_t wakes_seen) const {
+  exchange.waits_on = node;
+  exchange.wakes_seen = wakes_seen;
+  return PosixError(EAGAIN);
+}
+
+// -- Opening and closing
+
+absl::Status ResourceServer::DoOpen(ResourceExchange& exchange) {
+  const uint32_t flags = exchange.operation().flags;
+  const MessageInfo& caller = exchange.caller();
+  const bool anew = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
+  auto walked = Walk(caller, TextOf(exchange.payload()), (flags & O_NOFOLLOW) == 0 && !anew);
   if (!walked.ok()) return walked.status();
-  const bool make = walked->node == nullptr;
+  const bool make = walked->node() == nullptr;
   if (make && (flags & O_CREAT) == 0) return PosixError(ENOENT);
-  if (make && path.back() == '/') return PosixError(EISDIR);
-  if (!make && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return PosixError(EEXIST);
-  if (files_of_[caller.sender.id()] >= kMaxOpenFiles) return PosixError(EMFILE);
+  if (!make && anew) return PosixError(EEXIST);
   if (make) {
-    if (absl::Status may = Check(caller, *walked->parent, W_OK); !may.ok()) return may;
-    auto made = manager_.Create(*walked->parent, walked->name,
-                                S_IFREG | (static_cast<uint32_t>(operation.value) & 07777));
-    if (!made.ok()) return made.status();
-    walked->node = *std::move(made);
-    walked->node->stat.uid = caller.uid;
-    walked->node->stat.gid = caller.gid;
+    if (absl::Status made = MakeMissing(exchange, *walked); !made.ok()) return made;
   } else {
     const uint32_t wanted = (MayRead(flags) ? R_OK : 0) | (MayWrite(flags) ? W_OK : 0);
-    if (absl::Status may = Check(caller, *walked->node, wanted); !may.ok()) return may;
+    if (absl::Status may = Check(caller, *walked->node(), wanted); !may.ok()) return may;
   }
-  Node& node = *walked->node;
-  if (node.IsDirectory() && (MayWrite(flags) || (flags & O_CREAT) != 0)) return PosixError(EISDIR);
-  if (!node.IsDirectory() && (flags & O_DIRECTORY) != 0) return PosixError(ENOTDIR);
-  if (!make && (flags & O_TRUNC) != 0 && MayWrite(flags) && S_ISREG(node.stat.mode)) {
-    if (absl::Status cut = manager_.Truncate(node, 0); !cut.ok()) return cut;
+  const std::shared_ptr<Node>& node = walked->node();
+  if (S_ISLNK(node->stat.mode)) return PosixError(ELOOP);
+  if (node->IsDirectory() && (MayWrite(flags) || (flags & O_CREAT) != 0)) return PosixError(EISDIR);
+  if (!node->IsDirectory() && (flags & O_DIRECTORY) != 0) return PosixError(ENOTDIR);
+  Busy busy(*this, *node);
+  if (!make && (flags & O_TRUNC) != 0 && MayWrite(flags) && S_ISREG(node->stat.mode)) {
+    if (absl::Status cut = Cut(*node, 0); !cut.ok()) return cut;
   }
-  auto file = manager_.Open(walked->node, flags);
+  FileCall call = CallFor(exchange);
+  auto file = manager_.Open(call, node, flags);
   if (!file.ok()) return file.status();
   (*file)->flags_ = flags;
+  const auto number = Keep(exchange, *file);
+  if (!number.ok()) {
+    manager_.Close(**file);
+    return number.status();
+  }
+  exchange.newest = *number;
+  exchange.Succeed({.file = *number});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint32_t> ResourceServer::Keep(const ResourceExchange& exchange,
+                                              std::shared_ptr<OpenFile> file) {
+  Tables tables(*this);
+  const MessageInfo& caller = exchange.caller();
+  size_t& count = files_of_[caller.sender.id()];
+  if (count >= ResourceManager::kMaxOpenFiles) return PosixError(EMFILE);
   while (files_.contains(++last_file_) || last_file_ == 0 || last_file_ == files::kNewest) {
   }
-  files_.emplace(last_file_, Opened{caller.sender.id(), *std::move(file)});
-  ++files_of_[caller.sender.id()];
-  exchange.newest = last_file_;
-  exchange.Succeed({.file = last_file_}, 0);
-  return absl::OkStatus();
+  files_.emplace(last_file_, Opened{caller.sender.id(), caller.connection, std::move(file)});
+  ++count;
+  return last_file_;
 }
 
-absl::Status ResourceManager::Server::DoClose(ResourceExchange& exchange) {
+absl::Status ResourceServer::DoClose(ResourceExchange& exchange) {
   auto file = Find(exchange);
   if (!file.ok()) return file.status();
-  const uint32_t number = exchange.operation().file;
-  files_.erase(number == files::kNewest ? exchange.newest : number);
-  --files_of_[exchange.message().info().sender.id()];
-  manager_.Close(**file);
-  exchange.Succeed({}, 0);
+  uint32_t number = exchange.operation().file;
+  if (number == files::kNewest) number = exchange.newest;
+  {
+    Tables tables(*this);
+    if (files_.erase(number) == 0) return PosixError(EBADF);  // by another thread
+    --files_of_[exchange.caller().sender.id()];
+  }
+  Release(**file, number);
+  exchange.Succeed({});
   return absl::OkStatus();
 }
 
-// Where a read or a write goes.
-absl::StatusOr<ResourceManager::Server::Target> ResourceManager::Server::FindTarget(
-    const ResourceExchange& exchange, int access) const {
-  auto found = Find(exchange, access);
-  if (!found.ok()) return found.status();
-  OpenFile& file = **found;
-  Target target = {*std::move(found), exchange.operation().offset, false};
+// -- Reading and writing
+
+// Where a read or a write goes. The node is busy.
+absl::StatusOr<ResourceServer::Target> ResourceServer::FindTarget(ResourceExchange& exchange,
+                                                                  std::shared_ptr<OpenFile> found,
+                                                                  int access) {
+  OpenFile& file = *found;
+  Target target = {std::move(found), exchange.operation().offset, false};
   const bool at_position = target.offset == files::kPosition;
   if (!at_position && !HasPosition(file.node())) return PosixError(ESPIPE);
   if (at_position) {
+    if (file.moving_) {
+      return WaitFor(exchange, file.shared_node(), WakesOf(file.node()));
+    }
     target.offset = file.position_;
     target.moves = HasPosition(file.node());
   }
-  if (access == W_OK && (file.flags() & O_APPEND) != 0) target.offset = file.node().stat.size;
+  if (access == W_OK && (file.flags() & O_APPEND) != 0) {
+    const auto stat = manager_.Stat(file.node());
+    if (!stat.ok()) return stat.status();
+    target.offset = stat->size;
+  }
   if (target.offset > kMostOffset) return PosixError(EINVAL);
   return target;
 }
 
-// What the device says of it: how many bytes it has moved.
-absl::Status ResourceManager::Server::EndTransfer(ResourceExchange& exchange, const Target& target,
-                                                  const absl::StatusOr<uint64_t>& count,
-                                                  bool into_reply) {
-  if (!count.ok()) {
-    if ((target.file->flags() & O_NONBLOCK) == 0) waits_on_ = target.file->shared_node();
-    return count.status();
+// What the device says of it: how many bytes it has moved, or that it will say so later. The node
+// is busy.
+absl::Status ResourceServer::EndTransfer(Exchange& exchange, const FileCall& call, Target target,
+                                         absl::StatusOr<uint64_t> count, bool into_reply) {
+  if (call.deferred_) {
+    target.file->moving_ |= target.moves;
+    Tables tables(*this);
+    Pending& pending = pending_[call.id_];
+    pending.exchange = std::move(exchange);
+    pending.target = std::move(target);
+    pending.into_reply = into_reply;
+    if (pending.result) finished_.push_back(call.id_);
+    return PosixError(EINPROGRESS);
   }
-  if (target.moves) target.file->position_ = target.offset + *count;
-  exchange.Succeed({.value = *count}, into_reply ? *count : 0);
+  if (!count.ok()) return count.status();
+  Advance(*exchange, target, *count, into_reply);
   return absl::OkStatus();
 }
 
-absl::Status ResourceManager::Server::DoRead(ResourceExchange& exchange) {
-  const files::Operation& operation = exchange.operation();
-  const auto target = FindTarget(exchange, R_OK);
-  if (!target.ok()) return target.status();
-  if (operation.region == files::kNoRegion) {
-    const MutableBytes room = exchange.Room(operation.length);
-    return EndTransfer(exchange, *target, manager_.Read(*target->file, target->offset, room), true);
+// It has moved so many bytes.
+void ResourceServer::Advance(ResourceExchange& exchange, const Target& target, uint64_t count,
+                             bool into_reply) {
+  if (target.moves) target.file->position_ = target.offset + count;
+  files::Stat& stat = target.file->node().stat;
+  if (exchange.operation().verb == files::Verb::kWrite) {
+    stat.modified_ns = stat.changed_ns = WallNs();
+  } else if (exchange.operation().verb == files::Verb::kRead) {
+    stat.accessed_ns = WallNs();
   }
-  const auto lease = exchange.message().Region(operation.region);
-  if (!lease.ok()) return lease.status();
-  if (!lease->writable()) return PosixError(EACCES, "the region is not for writing");
-  const MutableBytes room = lease->write().subspan(0, operation.length);
-  return EndTransfer(exchange, *target, manager_.Read(*target->file, target->offset, room), false);
+  exchange.Succeed({.value = count}, into_reply ? count : 0);
 }
 
-absl::Status ResourceManager::Server::DoWrite(ResourceExchange& exchange) {
-  const files::Operation& operation = exchange.operation();
-  const auto target = FindTarget(exchange, W_OK);
-  if (!target.ok()) return target.status();
-  if (operation.region == files::kNoRegion) {
-    return EndTransfer(exchange, *target,
-                       manager_.Write(*target->file, target->offset, exchange.payload()), false);
-  }
-  const auto lease = exchange.message().Region(operation.region);
-  if (!lease.ok()) return lease.status();
-  const ConstBytes bytes = lease->read().subspan(0, operation.length);
-  return EndTransfer(exchange, *target, manager_.Write(*target->file, target->offset, bytes),
-                     false);
+// A status that says EAGAIN lets the client wait for the file's node, unless it does not want to.
+absl::Status ResourceServer::WaitUnless(ResourceExchange& exchange, const OpenFile& file,
+                                        uint64_t wakes_seen, absl::Status status) const {
+  if (PosixErrorOf(status) != EAGAIN || exchange.waits_on != nullptr) return status;
+  if ((file.flags() & O_NONBLOCK) != 0) return status;
+  return WaitFor(exchange, file.shared_node(), wakes_seen);
 }
 
-absl::Status ResourceManager::Server::DoSeek(ResourceExchange& exchange) {
+absl::Status ResourceServer::DoRead(Exchange& owned) {
+  ResourceExchange& exchange = *owned;
+  const files::Operation& operation = exchange.operation();
+  auto file = Find(exchange, R_OK);
+  if (!file.ok()) return file.status();
+  const bool into_reply = operation.region == files::kNoRegion;
+  MutableBytes room;
+  if (into_reply) {
+    room = exchange.Room(operation.length);
+  } else {
+    const auto lease = exchange.message().Region(operation.region);
+    if (!lease.ok()) return lease.status();
+    if (!lease->writable()) return PosixError(EACCES, "the region is not for writing");
+    room = lease->write().subspan(0, operation.length);
+  }
+  Busy busy(*this, (*file)->node());
+  const uint64_t wakes = WakesOf((*file)->node());
+  const auto target = FindTarget(exchange, *file, R_OK);
+  if (!target.ok()) return target.status();
+  FileCall call = CallFor(exchange);
+  auto count = manager_.Read(call, **file, target->offset, room);
+  absl::Status ended = EndTransfer(owned, call, *target, std::move(count), into_reply);
+  return owned == nullptr ? ended : WaitUnless(exchange, **file, wakes, ended);
+}
+
+absl::Status ResourceServer::DoWrite(Exchange& owned) {
+  ResourceExchange& exchange = *owned;
+  const files::Operation& operation = exchange.operation();
+  auto file = Find(exchange, W_OK);
+  if (!file.ok()) return file.status();
+  ConstBytes bytes = exchange.payload();
+  if (operation.region != files::kNoRegion) {
+    const auto lease = exchange.message().Region(operation.region);
+    if (!lease.ok()) return lease.status();
+    bytes = lease->read().subspan(0, operation.length);
+  }
+  Busy busy(*this, (*file)->node());
+  const uint64_t wakes = WakesOf((*file)->node());
+  const auto target = FindTarget(exchange, *file, W_OK);
+  if (!target.ok()) return target.status();
+  FileCall call = CallFor(exchange);
+  auto count = manager_.Write(call, **file, target->offset, bytes);
+  absl::Status ended = EndTransfer(owned, call, *target, std::move(count), false);
+  return owned == nullptr ? ended : WaitUnless(exchange, **file, wakes, ended);
+}
+
+absl::Status ResourceServer::DoSync(Exchange& owned) {
+  auto file = Find(*owned);
+  if (!file.ok()) return file.status();
+  Busy busy(*this, (*file)->node());
+  FileCall call = CallFor(*owned);
+  absl::Status synced = manager_.Sync(call, **file);
+  absl::StatusOr<uint64_t> count = 0;
+  if (!synced.ok()) count = synced;
+  return EndTransfer(owned, call, {*file}, std::move(count), false);
+}
+
+absl::Status ResourceServer::DoSeek(ResourceExchange& exchange) {
   auto found = Find(exchange);
   if (!found.ok()) return found.status();
   OpenFile& file = **found;
   if (!HasPosition(file.node())) return PosixError(ESPIPE);
+  Busy busy(*this, file.node());
+  if (file.moving_) return WaitFor(exchange, file.shared_node(), WakesOf(file.node()));
   int64_t from = 0;
   switch (exchange.operation().flags) {
     case SEEK_SET:
@@ -198,9 +312,12 @@ absl::Status ResourceManager::Server::DoSeek(ResourceExchange& exchange) {
     case SEEK_CUR:
       from = static_cast<int64_t>(file.position_);
       break;
-    case SEEK_END:
-      from = static_cast<int64_t>(file.node().stat.size);
+    case SEEK_END: {
+      const auto stat = manager_.Stat(file.node());
+      if (!stat.ok()) return stat.status();
+      from = static_cast<int64_t>(stat->size);
       break;
+    }
     default:
       return PosixError(EINVAL);
   }
@@ -210,146 +327,53 @@ absl::Status ResourceManager::Server::DoSeek(ResourceExchange& exchange) {
   }
   if (position < 0) return PosixError(EINVAL);
   file.position_ = static_cast<uint64_t>(position);
-  exchange.Succeed({.value = file.position_}, 0);
+  exchange.Succeed({.value = file.position_});
   return absl::OkStatus();
 }
 
-absl::Status ResourceManager::Server::DoStat(ResourceExchange& exchange) {
-  std::shared_ptr<Node> node;
-  if (exchange.payload().empty()) {
-    auto file = Find(exchange);
-    if (!file.ok()) return file.status();
-    node = (*file)->shared_node();
-  } else {
-    auto walked = Walk(exchange.message().info(), TextOf(exchange.payload()));
-    if (!walked.ok()) return walked.status();
-    node = walked->node;
-  }
-  if (node == nullptr) return PosixError(ENOENT);
-  const MutableBytes room = exchange.Room(sizeof(node->stat));
-  if (room.size() < sizeof(node->stat)) return PosixError(EMSGSIZE);
-  std::memcpy(room.data(), &node->stat, sizeof(node->stat));
-  exchange.Succeed({}, sizeof(node->stat));
-  return absl::OkStatus();
-}
+// -- Everything else of an open file
 
-absl::Status ResourceManager::Server::DoList(ResourceExchange& exchange) {
-  auto file = Find(exchange, R_OK);
-  if (!file.ok()) return file.status();
-  if (!(*file)->node().IsDirectory()) return PosixError(ENOTDIR);
-  const auto entries = manager_.List((*file)->node());
-  if (!entries.ok()) return entries.status();
-  const MutableBytes room = exchange.Room(exchange.operation().length);
-  uint64_t used = 0, count = 0;
-  for (uint64_t i = exchange.operation().offset; i < entries->size(); ++i, ++count) {
-    const DirectoryEntry& from = (*entries)[i];
-    const files::Entry entry = {.inode = from.node->stat.inode,
-                                .next = i + 1,
-                                .mode = from.node->stat.mode,
-                                .name_bytes = static_cast<uint32_t>(from.name.size())};
-    const uint64_t bytes = sizeof(entry) + (from.name.size() + 7) / 8 * 8;
-    if (bytes > room.size() - used) break;
-    std::memset(room.data() + used, 0, bytes);
-    std::memcpy(room.data() + used, &entry, sizeof(entry));
-    std::memcpy(room.data() + used + sizeof(entry), from.name.data(), from.name.size());
-    used += bytes;
-  }
-  if (count == 0 && exchange.operation().offset < entries->size()) return PosixError(EINVAL);
-  exchange.Succeed({.value = count}, used);
-  return absl::OkStatus();
-}
-
-absl::Status ResourceManager::Server::DoTruncate(ResourceExchange& exchange) {
-  auto file = Find(exchange, W_OK);
-  if (!file.ok()) return file.status();
-  if (exchange.operation().length > kMostOffset) return PosixError(EINVAL);
-  absl::Status cut = manager_.Truncate((*file)->node(), exchange.operation().length);
-  if (cut.ok()) exchange.Succeed({}, 0);
+// The node is busy.
+absl::Status ResourceServer::Cut(Node& node, uint64_t size) {
+  absl::Status cut = manager_.Truncate(node, size);
+  if (cut.ok()) node.stat.modified_ns = node.stat.changed_ns = WallNs();
   return cut;
 }
 
-absl::Status ResourceManager::Server::DoControl(ResourceExchange& exchange) {
+absl::Status ResourceServer::DoTruncate(ResourceExchange& exchange) {
+  auto file = Find(exchange, W_OK);
+  if (!file.ok()) return file.status();
+  if (exchange.operation().length > kMostOffset) return PosixError(EINVAL);
+  Busy busy(*this, (*file)->node());
+  absl::Status cut = Cut((*file)->node(), exchange.operation().length);
+  if (cut.ok()) exchange.Succeed({});
+  return cut;
+}
+
+absl::Status ResourceServer::DoControl(ResourceExchange& exchange) {
   const files::Operation& operation = exchange.operation();
   auto file = Find(exchange);
   if (!file.ok()) return file.status();
-  uint64_t value = 0;
-  const auto used = manager_.Control(**file, operation.value, exchange.payload(),
-                                     exchange.Room(operation.length), value);
-  if (!used.ok()) {
-    if (((*file)->flags() & O_NONBLOCK) == 0) waits_on_ = (*file)->shared_node();
-    return used.status();
-  }
-  exchange.Succeed({.value = value}, *used);
+  Busy busy(*this, (*file)->node());
+  const uint64_t wakes = WakesOf((*file)->node());
+  FileCall call = CallFor(exchange);
+  ControlRequest request(operation.value, exchange.payload(), exchange.Room(operation.length));
+  absl::Status done = manager_.Control(call, **file, request);
+  if (!done.ok()) return WaitUnless(exchange, **file, wakes, done);
+  exchange.Succeed({.value = request.value_}, request.used_);
   return absl::OkStatus();
 }
 
-absl::Status ResourceManager::Server::DoPoll(ResourceExchange& exchange) {
-  auto file = Find(exchange);
+absl::Status ResourceServer::DoMap(ResourceExchange& exchange) {
+  const files::Operation& operation = exchange.operation();
+  const bool writable = (operation.flags & files::kWritable) != 0;
+  auto file = Find(exchange, writable ? R_OK | W_OK : R_OK);
   if (!file.ok()) return file.status();
-  const uint32_t ready = manager_.Poll(**file) & exchange.operation().flags;
-  if (ready == 0 && exchange.operation().value != 0) {
-    waits_on_ = (*file)->shared_node();
-    return PosixError(EAGAIN);
-  }
-  exchange.Succeed({.value = ready}, 0);
-  return absl::OkStatus();
-}
-
-absl::Status ResourceManager::Server::DoSync(ResourceExchange& exchange) {
-  auto file = Find(exchange);
-  if (!file.ok()) return file.status();
-  absl::Status synced = manager_.Sync(**file);
-  if (synced.ok()) exchange.Succeed({}, 0);
-  return synced;
-}
-
-absl::Status ResourceManager::Server::DoUnlink(ResourceExchange& exchange) {
-  const MessageInfo& caller = exchange.message().info();
-  auto walked = Walk(caller, TextOf(exchange.payload()));
-  if (!walked.ok()) return walked.status();
-  if (walked->node == nullptr) return PosixError(ENOENT);
-  if (walked->parent == nullptr) return PosixError(EBUSY);
-  if (absl::Status may = Check(caller, *walked->parent, W_OK); !may.ok()) return may;
-  const bool directory = (exchange.operation().flags & AT_REMOVEDIR) != 0;
-  if (directory && !walked->node->IsDirectory()) return PosixError(ENOTDIR);
-  if (!directory && walked->node->IsDirectory()) return PosixError(EISDIR);
-  absl::Status gone = manager_.Unlink(*walked->parent, walked->name, directory);
-  if (gone.ok()) exchange.Succeed({}, 0);
-  return gone;
-}
-
-// What takes a name's place is of its kind, and no directory comes to lie below itself.
-absl::Status ResourceManager::Server::CheckRename(const Walked& from, const Walked& to) {
-  const bool directory = from.node->IsDirectory();
-  if (to.node != nullptr && directory && !to.node->IsDirectory()) return PosixError(ENOTDIR);
-  if (to.node != nullptr && !directory && to.node->IsDirectory()) return PosixError(EISDIR);
-  const bool below = std::find(to.above.begin(), to.above.end(), from.node.get()) != to.above.end();
-  return below ? PosixError(EINVAL) : absl::OkStatus();
-}
-
-absl::Status ResourceManager::Server::DoRename(ResourceExchange& exchange) {
-  const MessageInfo& caller = exchange.message().info();
-  const absl::string_view both = TextOf(exchange.payload());
-  const size_t end = both.find('\0');
-  if (end == both.npos || both.back() != '\0' || both.find('\0', end + 1) != both.size() - 1) {
-    return PosixError(EINVAL);
-  }
-  auto from = Walk(caller, both.substr(0, end));
-  if (!from.ok()) return from.status();
-  auto to = Walk(caller, both.substr(end + 1, both.size() - end - 2));
-  if (!to.ok()) return to.status();
-  if (from->node == nullptr) return PosixError(ENOENT);
-  if (from->parent == nullptr || to->parent == nullptr) return PosixError(EBUSY);
-  for (const Node* directory : {from->parent.get(), to->parent.get()}) {
-    if (absl::Status may = Check(caller, *directory, W_OK); !may.ok()) return may;
-  }
-  if (from->node != to->node) {
-    if (absl::Status may = CheckRename(*from, *to); !may.ok()) return may;
-    absl::Status renamed = manager_.Rename(*from->parent, from->name, *to->parent, to->name);
-    if (!renamed.ok()) return renamed;
-  }
-  exchange.Succeed({}, 0);
-  return absl::OkStatus();
+  Busy busy(*this, (*file)->node());
+  FileCall call = CallFor(exchange);
+  const auto token = manager_.Map(call, **file, operation.offset, operation.length, writable);
+  if (!token.ok()) return token.status();
+  return exchange.SucceedWith({.value = operation.length}, BytesOf(*token));
 }
 
 }  // namespace ipc

@@ -36,12 +36,12 @@ class Tree : public ipc::ResourceManager {
   static auto& Entries(ipc::Node& node) { return static_cast<Folder&>(node).entries; }
   static std::string& TextIn(ipc::Node& node) { return static_cast<Text&>(node).text; }
 
-  absl::StatusOr<uint64_t> Read(ipc::OpenFile& file, uint64_t offset,
+  absl::StatusOr<uint64_t> Read(ipc::FileCall& call, ipc::OpenFile& file, uint64_t offset,
                                 ipc::MutableBytes bytes) override {
-    if (file.node().IsDirectory()) return ResourceManager::Read(file, offset, bytes);
+    if (file.node().IsDirectory()) return ResourceManager::Read(call, file, offset, bytes);
     return ipc::CopyText(TextIn(file.node()), offset, bytes);
   }
-  absl::StatusOr<uint64_t> Write(ipc::OpenFile& file, uint64_t offset,
+  absl::StatusOr<uint64_t> Write(ipc::FileCall&, ipc::OpenFile& file, uint64_t offset,
                                  ipc::ConstBytes bytes) override {
     std::string& text = TextIn(file.node());
     if (text.size() < offset + bytes.size()) text.resize(offset + bytes.size());
@@ -60,13 +60,30 @@ class Tree : public ipc::ResourceManager {
     if (at == Entries(directory).end()) return ipc::PosixError(ENOENT);
     return at->second;
   }
-  absl::StatusOr<std::shared_ptr<ipc::Node>> Create(ipc::Node& directory, absl::string_view name,
-                                                    uint32_t mode) override {
-    return Entries(directory).emplace(name, std::make_shared<Text>(mode)).first->second;
+  absl::StatusOr<std::shared_ptr<ipc::Node>> Create(ipc::FileCall&, ipc::Node& directory,
+                                                    absl::string_view name, uint32_t mode,
+                                                    absl::string_view target) override {
+    std::shared_ptr<ipc::Node> node;
+    if (S_ISDIR(mode)) {
+      node = std::make_shared<Folder>(mode);
+    } else {
+      auto text = std::make_shared<Text>(mode);
+      text->text = std::string(target);
+      node = text;
+    }
+    return Entries(directory).emplace(name, node).first->second;
+  }
+  absl::StatusOr<std::string> ReadLink(ipc::Node& node) override { return TextIn(node); }
+  absl::Status Link(std::shared_ptr<ipc::Node> node, ipc::Node& directory,
+                    absl::string_view name) override {
+    ++node->stat.links;
+    Entries(directory).emplace(name, std::move(node));
+    return absl::OkStatus();
   }
   absl::StatusOr<std::vector<ipc::DirectoryEntry>> List(ipc::Node& directory) override {
     std::vector<ipc::DirectoryEntry> list;
-    for (const auto& [name, node] : Entries(directory)) list.push_back({name, node});
+    for (const auto& [name, node] : Entries(directory))
+      list.push_back({name, node->stat.inode, node->stat.mode});
     return list;
   }
   absl::Status Unlink(ipc::Node& directory, absl::string_view name, bool) override {

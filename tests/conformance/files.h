@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "ipc/file.h"
+#include "ipc/file_server.h"
 #include "ipc/resource_manager.h"
 #include "tests/conformance/any_kernel.h"
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -25,23 +26,34 @@ using tests::conformance::RunWorld;
 using tests::conformance::Serving;
 using tests::conformance::WaitUntil;
 
+struct Add {
+  static constexpr ipc::MessageType kType{.code = 1, .version = 2};
+  int number = 0;
+};
+struct Sum {
+  static constexpr ipc::MessageType kType{.code = 2, .version = 1};
+  int sum = 0;
+};
+
 // A number that is read and set as text.
 class Counter : public ipc::ResourceManager {
-  absl::StatusOr<uint64_t> Read(ipc::OpenFile&, uint64_t offset, ipc::MutableBytes bytes) override {
+  absl::StatusOr<uint64_t> Read(ipc::FileCall&, ipc::OpenFile&, uint64_t offset,
+                                ipc::MutableBytes bytes) override {
     return ipc::CopyText(absl::StrCat(count_, "\n"), offset, bytes);
   }
-  absl::StatusOr<uint64_t> Write(ipc::OpenFile&, uint64_t, ipc::ConstBytes bytes) override {
-    if (!absl::SimpleAtoi(ipc::TextOf(bytes), &count_)) return ipc::PosixError(EINVAL);
+  absl::StatusOr<uint64_t> Write(ipc::FileCall&, ipc::OpenFile&, uint64_t,
+                                 ipc::ConstBytes bytes) override {
+    int count = 0;
+    if (!absl::SimpleAtoi(ipc::TextOf(bytes), &count)) return ipc::PosixError(EINVAL);
+    count_ = count;
     return bytes.size();
   }
-  absl::StatusOr<uint64_t> Control(ipc::OpenFile&, uint64_t code, ipc::ConstBytes request,
-                                   ipc::MutableBytes reply, uint64_t& value) override {
-    if (code != 7) return ipc::PosixError(ENOTTY);
-    value = request.size();
-    const uint64_t count = std::min(request.size(), reply.size());
-    std::reverse_copy(request.begin(), request.begin() + static_cast<ptrdiff_t>(count),
-                      reply.begin());
-    return count;
+  absl::Status Control(ipc::FileCall& call, ipc::OpenFile& file,
+                       ipc::ControlRequest& request) override {
+    if (request.Is<Add>()) return request.Reply(Sum{count_ += request.As<Add>().number});
+    if (request.code() != 7) return ResourceManager::Control(call, file, request);
+    std::vector<std::byte> reversed(request.bytes().rbegin(), request.bytes().rend());
+    return request.ReplyBytes(reversed, reversed.size());
   }
   int count_ = 0;
 };
@@ -67,7 +79,11 @@ TEST_CASE("a device is read, written, sought and asked for its state") {
               CHECK(file.Control(7, BytesOfText("abc"), ipc::MutableBytesOf(reversed)).value() ==
                     3);
               CHECK(std::string(reversed, 3) == "cba");
+              CHECK(ErrnoOf(file.Control(7, BytesOfText("abc"), {})) == EMSGSIZE);
               CHECK(ErrnoOf(file.Control(8, {}, {})) == ENOTTY);
+              CHECK(file.Control<Sum>(Add{1}).value().sum == 42);
+              CHECK(ErrnoOf(file.Control<Add>(Add{1})) == EPROTO);
+              CHECK(ErrnoOf(file.Control<Sum>(Sum{1})) == ENOTTY);
               CHECK(ErrnoOf(file.Truncate(0)) == EINVAL);
               char byte = 0;
               CHECK(ErrnoOf(file.ReadAt(~uint64_t{0}, ipc::MutableBytesOf(byte))) == EINVAL);
@@ -119,14 +135,16 @@ TEST_CASE("a manager whose name is taken says so, and ends with status 1") {
 // Bytes that one writes and another reads: empty, a reader waits; full, a writer does.
 class Pipe : public ipc::ResourceManager {
   static constexpr size_t kRoom = 4;
-  absl::StatusOr<uint64_t> Read(ipc::OpenFile& file, uint64_t, ipc::MutableBytes bytes) override {
+  absl::StatusOr<uint64_t> Read(ipc::FileCall&, ipc::OpenFile& file, uint64_t,
+                                ipc::MutableBytes bytes) override {
     if (held_.empty()) return ipc::PosixError(EAGAIN);
     const uint64_t count = ipc::CopyText(held_, 0, bytes);
     held_.erase(0, count);
     Wake(file.node());
     return count;
   }
-  absl::StatusOr<uint64_t> Write(ipc::OpenFile& file, uint64_t, ipc::ConstBytes bytes) override {
+  absl::StatusOr<uint64_t> Write(ipc::FileCall&, ipc::OpenFile& file, uint64_t,
+                                 ipc::ConstBytes bytes) override {
     const uint64_t count = std::min(bytes.size(), kRoom - held_.size());
     if (count == 0) return ipc::PosixError(EAGAIN);
     absl::StrAppend(&held_, ipc::TextOf(bytes).substr(0, count));
@@ -138,15 +156,14 @@ class Pipe : public ipc::ResourceManager {
            (held_.size() == kRoom ? 0 : ipc::files::kWritable);
   }
   // How many have it open.
-  absl::StatusOr<uint64_t> Control(ipc::OpenFile&, uint64_t, ipc::ConstBytes, ipc::MutableBytes,
-                                   uint64_t& value) override {
-    value = open_;
-    return 0;
+  absl::Status Control(ipc::FileCall&, ipc::OpenFile&, ipc::ControlRequest& request) override {
+    return request.Reply(open_);
   }
-  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(std::shared_ptr<ipc::Node> node,
+  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(ipc::FileCall& call,
+                                                      std::shared_ptr<ipc::Node> node,
                                                       uint32_t flags) override {
     ++open_;
-    return ResourceManager::Open(std::move(node), flags);
+    return ResourceManager::Open(call, std::move(node), flags);
   }
   void Close(ipc::OpenFile&) override { --open_; }
   std::string held_;

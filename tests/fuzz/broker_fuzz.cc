@@ -89,6 +89,7 @@ class World final : public BrokerOutlet {
   void Kill(PeerId, const UniqueFd&) override {}
   uint64_t Random() override { return random_ += 0x9e3779b97f4a7c15; }
   int64_t Now() override { return now_ns_; }
+  void Warn(const std::string&) override {}
 
  private:
   Broker& broker() { return *brokers_.back(); }

@@ -27,6 +27,7 @@ struct FakeOutlet final : BrokerOutlet {
   void Kill(PeerId peer, const UniqueFd&) override { killed.push_back(peer); }
   uint64_t Random() override { return random(); }
   int64_t Now() override { return now_ns; }
+  void Warn(const std::string&) override {}
 
   std::map<PeerId, std::deque<Packet>> sent;
   std::set<PeerId> dropped, behind;

@@ -20,16 +20,19 @@ namespace ipc {
 // U1, U2: a received pulse.
 struct Pulse {
   // The kernel's own codes; a program's are 0 to 127.
-  static constexpr uint8_t kDeath = 128;       // L1: value = the cookie of OpenOptions
-  static constexpr uint8_t kDisconnect = 129;  // L2: value = the id() of the client's ProcessRef
-  static constexpr uint8_t kUnblock = 130;     // D3, D4: value = the id() of the message
-  static constexpr uint8_t kReady = 131;       // value = the id() of a DescriptorWatch
+  static constexpr uint8_t kDeath = 128;  // L1: value = the cookie of OpenOptions
+  // L2: value = the id() of the client's ProcessRef, badge = MessageInfo::connection of the last
+  // connection that it had. It may have made one since, whose number is higher.
+  static constexpr uint8_t kDisconnect = 129;
+  static constexpr uint8_t kUnblock = 130;  // D3, D4: value = the id() of the message
+  static constexpr uint8_t kReady = 131;    // value = the id() of a DescriptorWatch
 
   uint8_t code = 0;
   uint64_t value = 0;
   int priority = 0;    // 1 to 255
   uint32_t count = 1;  // U2: identical ones it stands for; of a timer: overruns + 1 (U5)
-  uint64_t badge = 0;  // of the connection that sent it; 0 for events, timers and the kernel's own
+  uint64_t badge =
+      0;  // of the connection that sent it; 0 for events, timers and most of the kernel's
 };
 
 // What Receive returns: a message or a pulse (U3).

@@ -19,12 +19,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ipc/channel.h"
 #include "ipc/file_protocol.h"
 #include "ipc/posix.h"
 #include "ipc/process.h"
 
 namespace ipc {
 
+struct FileExchange;  // src/file_exchange.h
+
+// One of a directory.
 struct ListedName {
   std::string name;
   uint64_t inode = 0;
@@ -68,39 +72,70 @@ class [[nodiscard]] File {
   absl::StatusOr<uint32_t> Poll(uint32_t wanted) const;
   // The same, once there is one. ETIMEDOUT.
   absl::StatusOr<uint32_t> Wait(uint32_t wanted, Deadline deadline = {}) const;
+  // For Notify: an event that this file's server may deliver on `channel`, as
+  // Channel::RegisterEvent has it. Until the channel ends, or Process::Revoke(event.token).
+  absl::StatusOr<EventToken> MakeEvent(const Channel& channel, uint8_t code, uint64_t value,
+                                       int priority) const;
+  // Has the event delivered once one of `wanted` holds; once, then it is asked for anew. Returns
+  // which hold already: then it will not be. A file has one event at a time, the last asked for;
+  // `wanted` 0 ends it. A server that dies delivers none: see OpenOptions::death.
+  absl::StatusOr<uint32_t> Notify(uint32_t wanted, const EventToken& event) const;
   // ioctl(2): the device's own requests. Returns what ioctl would; `reply` is filled as far as the
   // device goes. ENOTTY: it has no such request.
   absl::StatusOr<uint64_t> Control(uint64_t code, ConstBytes request, MutableBytes reply,
                                    Deadline deadline = {}) const;
+  // The same with structs, each with its type and version. EPROTO: another reply than a Reply.
+  template <TypedMessage Reply, TypedMessage Request>
+  absl::StatusOr<Reply> Control(const Request& request, Deadline deadline = {}) const;
+  // mmap(2): a region of the server's, from `offset` on, both multiples of 4096. For writing if the
+  // file is open for it and `writable` is asked for. ENODEV: it cannot be mapped.
+  absl::StatusOr<Region> Map(uint64_t offset, uint64_t length, bool writable) const;
+
+  // Advisory locks, fcntl(2)'s record locks of this open file (F_OFD_SETLK): `type` is F_RDLCK,
+  // F_WRLCK or F_UNLCK; length 0 reaches to the end. They end with the file. Lock waits for others
+  // until `deadline`; past already: EAGAIN. EDEADLK is not found: give a deadline. FindLock: who
+  // stands in the way.
+  absl::Status Lock(uint32_t type, uint64_t start = 0, uint64_t length = 0, Deadline deadline = {},
+                    uint64_t owner = 0) const;
+  absl::StatusOr<files::Lock> FindLock(uint32_t type, uint64_t start = 0, uint64_t length = 0,
+                                       uint64_t owner = 0) const;
+  // fchmod(2), fchown(2), futimens(2). EPERM: not the owner.
+  absl::Status Change(const files::Change& change) const;
 
   // Normalized, as it was opened.
   const std::string& path() const { return path_; }
 
  private:
-  File(const Process& self, Connection connection, std::string path, uint32_t number)
-      : self_(&self),
-        connection_(std::make_unique<const Connection>(std::move(connection))),
-        path_(std::move(path)),
-        number_(number) {}
+  friend class FileServer;
+  File(Process& self, std::shared_ptr<const Connection> connection, std::string path,
+       uint32_t number)
+      : self_(&self), connection_(std::move(connection)), path_(std::move(path)), number_(number) {}
   void Close();
-  files::Operation Begin(files::Verb verb) const;
+  absl::Status Do(files::Verb verb) const;
+  absl::StatusOr<FileExchange> Do(FileExchange exchange, CallOptions options) const;
+  absl::StatusOr<uint32_t> Ready(FileExchange exchange, CallOptions options) const;
+  absl::Status ControlTyped(uint64_t code, ConstBytes request, MessageType wanted,
+                            MutableBytes reply, Deadline deadline) const;
   absl::StatusOr<uint64_t> Transfer(files::Verb verb, uint64_t offset, ConstBytes from,
                                     MutableBytes into, Deadline deadline) const;
   absl::StatusOr<uint64_t> Transfer(files::Verb verb, uint64_t offset,
                                     const RegionReference& region, Deadline deadline) const;
 
-  const Process* self_;
-  std::unique_ptr<const Connection> connection_;
+  Process* self_;
+  std::shared_ptr<const Connection> connection_;  // null: moved from
   std::string path_;
   uint32_t number_ = 0;
 };
 
-// stat(2), unlink(2), rmdir(2) and rename(2), one message each. Errors as File::Open. Rename:
-// EXDEV: two servers.
-absl::StatusOr<files::Stat> StatOf(Process& self, absl::string_view path);
-absl::Status Unlink(Process& self, absl::string_view path);
-absl::Status RemoveDirectory(Process& self, absl::string_view path);
-absl::Status Rename(Process& self, absl::string_view from, absl::string_view to);
+template <TypedMessage Reply, TypedMessage Request>
+absl::StatusOr<Reply> File::Control(const Request& request, Deadline deadline) const {
+  absl::StatusOr<Reply> reply(absl::in_place);
+  const MessageType wanted = {Reply::kType.code, Reply::kType.version};
+  absl::Status done = ControlTyped(files::ControlCode<Request>(), BytesOf(request), wanted,
+                                   MutableBytesOf(*reply), deadline);
+  if (!done.ok()) reply = done;
+  return reply;
+}
 
 }  // namespace ipc
 

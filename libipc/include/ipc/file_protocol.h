@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "ipc/channel.h"
+#include "ipc/token.h"
 #include "ipc/typed.h"
 
 namespace ipc::files {
@@ -42,7 +44,19 @@ enum class Verb : uint16_t {
   kSync = 11,     //
   kUnlink = 12,   // payload: a path; flags: AT_REMOVEDIR
   kRename = 13,   // payload: two paths, each ended by a zero byte
+  kMake = 14,     // payload: a path and, of a symbolic link, its target, each ended by a zero byte;
+                  // value: mode, with S_IF*
+  kLink = 15,     // payload: as kRename
+  kReadLink = 16,  // payload: a path -> payload: the target
+  kChange = 17,    // payload: Change, then a path, or nothing and `file`
+  kNotify = 18,    // flags: as kPoll; payload: EventToken, or nothing to end it. -> as kPoll
+  kMap = 19,       // offset, length; flags: kWritable or 0. -> payload: Token; value: its bytes
+  kLock = 20,      // offset, length; flags: F_*LCK and kLock*; value: owner. -> payload: Lock
+  kStatFs = 21,    // -> payload: StatFs
 };
+
+// Of kLock: wait for it; only say who stands in the way.
+inline constexpr uint32_t kLockWait = 0x100, kLockTest = 0x200;
 
 // What goes in front of a request's operations.
 struct Operations {
@@ -80,6 +94,12 @@ struct Result {
 };
 static_assert(sizeof(Result) == 24);
 
+// The code of a control request that is a struct; what it carries is a typed message.
+template <TypedMessage T>
+constexpr uint64_t ControlCode() {
+  return uint64_t{T::kType.version} << 32 | T::kType.code;
+}
+
 // What stat(2) tells.
 struct Stat {
   uint64_t inode = 0;
@@ -90,6 +110,36 @@ struct Stat {
   uint32_t uid = 0, gid = 0;
 };
 static_assert(sizeof(Stat) == 56);
+
+// What chmod(2), chown(2) and utimensat(2) change: what `mask` names.
+struct Change {
+  static constexpr uint32_t kMode = 1, kUid = 2, kGid = 4;
+  static constexpr uint32_t kAccessed = 8, kModified = 16;         // to the times here
+  static constexpr uint32_t kAccessedNow = 32, kModifiedNow = 64;  // to the server's
+  uint32_t mask = 0;
+  uint32_t mode = 0;  // permissions
+  uint32_t uid = 0, gid = 0;
+  int64_t accessed_ns = 0, modified_ns = 0;
+};
+static_assert(sizeof(Change) == 32);
+
+// Who stands in the way of a lock, as fcntl(F_GETLK) tells; type F_UNLCK: nobody.
+struct Lock {
+  uint64_t owner = 0;
+  uint64_t start = 0, length = 0;  // length 0: up to the end, wherever that is
+  uint32_t type = 0;               // F_RDLCK, F_WRLCK, F_UNLCK
+  uint32_t pid = 0;                // of its process
+};
+static_assert(sizeof(Lock) == 32);
+
+// What statvfs(3) tells.
+struct StatFs {
+  uint64_t block_bytes = 4096;
+  uint64_t blocks = 0, blocks_free = 0, blocks_available = 0;
+  uint64_t files = 0, files_free = 0;
+  uint64_t name_bytes = kMaxNameBytes;
+};
+static_assert(sizeof(StatFs) == 56);
 
 // One of a directory; its name follows, `name_bytes` long, then zeros up to a multiple of 8.
 struct Entry {

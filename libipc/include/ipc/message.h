@@ -27,12 +27,12 @@ struct MessageInfo {
   ProcessRef sender;
   uint32_t thread = 0;  // the sender's thread, unique on a kernel for all time
   uint32_t uid = 0, gid = 0, pid = 0;
-  uint32_t connection = 0;  // unique on the channel; the same for every message of one connection
-  uint64_t badge = 0;       // S8: fixed by the server's own grant
-  int priority = 0;         // the sender's, at the time of the call
-  uint64_t request_bytes = 0;      // S2: full length
-  uint64_t reply_room = 0;         // S2: bytes the sender accepts
-  uint32_t region_count = 0;       // R5
+  uint32_t connection = 0;     // its number on the channel, in the order in which they were made
+  uint64_t badge = 0;          // S8: fixed by the server's own grant
+  int priority = 0;            // the sender's, at the time of the call
+  uint64_t request_bytes = 0;  // S2: full length
+  uint64_t reply_room = 0;     // S2: bytes the sender accepts
+  uint32_t region_count = 0;   // R5
   bool unblock_requested = false;  // D3: the client wants to leave
 };
 

@@ -102,6 +102,8 @@ class Process {
   // prefix (N4). kInvalidArgument: no absolute path of 255 bytes at most without empty, "." and
   // ".." parts. kQuotaExhausted: the name server's table is full.
   absl::StatusOr<Channel> Attach(absl::string_view path, const ChannelOptions& options = {});
+  // N1: one more name for a channel of this process's. Errors as Attach.
+  absl::Status AttachTo(const Channel& channel, absl::string_view path, uint32_t mode = 0666);
   // N2: connects to whoever serves the longest attached prefix of the path. kNoSuchName: nobody by
   // the deadline. kNotPermitted (N4).
   absl::StatusOr<Connection> Open(absl::string_view path, Deadline deadline = Deadline::Poll());
@@ -159,7 +161,8 @@ class Process {
 
   // -- Time
 
-  absl::Time Now() const;              // monotonic, see time.h
+  absl::Time Now() const;       // monotonic, see time.h
+  absl::Time WallTime() const;  // what a clock on the wall shows; virtual time's begins in 2000
   absl::Status Sleep(Deadline until);  // blocks (SLEEP); kCancelled
   void Yield();                        // to the tail of the calling thread's level
   // Works for this much CPU time, preemptible at any instant.
