@@ -64,7 +64,7 @@ void* Process::RunAgent(void* process) {
 void Process::AgentLoop() {
   std::array<epoll_event, 64> events;
   for (;;) {
-    const int patience_ms = away_since_ns_ == 0 ? -1 : kRetryMs;
+    const int patience_ms = away_tries_ == 0 ? -1 : kRetryMs;
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(), patience_ms);
     for (int i = 0; i < count; ++i) {
       const uint64_t key = events[static_cast<size_t>(i)].data.u64;
@@ -87,7 +87,9 @@ void Process::AgentLoop() {
           break;
       }
     }
-    if (away_since_ns_ != 0) TryToRejoin();
+    if (away_tries_ == 0) continue;
+    if (count == 0) ++away_tries_;
+    TryToRejoin();
   }
 }
 

@@ -88,9 +88,8 @@ struct BrokerOwner {
 // Which of its launcher's brokers it is. A later one finds the processes of those before it, and
 // takes over what they held (broker_rejoin.cc).
 struct BrokerLife {
-  uint32_t reign = 0;    // 0: the first
-  int64_t began_ns = 0;  // CLOCK_MONOTONIC
-  LedgerKey key = {};    // the same for all of them
+  uint32_t reign = 0;  // 0: the first
+  LedgerKey key = {};  // the same for all of them
 };
 
 class Broker {
@@ -109,11 +108,11 @@ class Broker {
   // Its socket is closed, or its process has died (R8, L1, L2). May come more than once.
   void OnGone(PeerId peer);
 
-  // Processes of before are awaited: OnTick is to be called now and then, and packets of strangers
-  // may carry descriptors.
+  // Processes of before are awaited: OnTick is to be called now and then, with how long has been
+  // waited, and packets of strangers may carry descriptors.
   bool restoring() const { return restoring_; }
   bool TakesDescriptors(PeerId peer) const;
-  void OnTick();
+  void OnTick(int64_t waited_ns);
 
   // When it is 0 and every stranger has gone, invariants 1 and 6 leave the broker empty.
   size_t launchers() const { return launchers_; }
@@ -328,6 +327,7 @@ class Broker {
   ProgramSet* owner_set_ = nullptr;  // while the owner is there
   bool owner_gone_ = false;
   bool restoring_;
+  int64_t waited_ns_ = 0;  // for those who are to rejoin
   // Of the last broker's spawns, as long as their makers may ask again.
   absl::flat_hash_map<std::tuple<const ProgramSet*, ProcessId, uint32_t>, ProcessId> adopted_calls_;
   EarlyPackets early_joins_, early_exits_;  // while restoring: for processes to be adopted

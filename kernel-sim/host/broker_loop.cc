@@ -11,7 +11,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,6 +26,7 @@
 #include "kernel-sim/core/check.h"
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_peer.h"
+#include "kernel-sim/host/broker_raise_limits.h"
 #include "kernel-sim/host/futex.h"
 
 namespace parley::host {
@@ -83,17 +83,6 @@ size_t Weight(const Packet& packet) {
   return packet.bytes.size() + packet.fds.size() * kBytesOfADescriptor;
 }
 
-// As many descriptors as there can be. No user has all of them: where others come too, a quarter.
-BrokerLimits RaiseLimits(bool private_to_launcher) {
-  BrokerLimits limits;
-  rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return limits;
-  const rlimit raised = {files.rlim_max, files.rlim_max};
-  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) files = raised;
-  limits.descriptors_per_user = files.rlim_cur / 4 * (private_to_launcher ? 3 : 1);
-  return limits;
-}
-
 class Loop final : public BrokerOutlet {
  public:
   Loop(UniqueFd listener, const BrokerUse& use)
@@ -102,7 +91,7 @@ class Loop final : public BrokerOutlet {
         broker_(*this, use.start_ns != 0 ? use.start_ns : MonotonicNs(),
                 RaiseLimits(use.private_to_launcher),
                 {.pid = use.owner_pid, .serves_all = !use.private_to_launcher},
-                {.reign = use.reign, .began_ns = MonotonicNs(), .key = use.key}) {}
+                {.reign = use.reign, .key = use.key}) {}
   ~Loop() override {
     if (ring_is_up_) io_uring_queue_exit(&ring_);
   }
@@ -138,6 +127,8 @@ class Loop final : public BrokerOutlet {
   void OnReceive(Socket& socket, int result);
   void CloseElsewhere(UniqueFd& fd);
   void StartSend(Socket& socket);
+  void HasSent(Socket& socket);
+  void SendByRing(Socket& socket);
   void OnSend(Socket& socket, int result);
   void Lose(Socket& socket);
   void Close(Socket& socket);
@@ -149,6 +140,7 @@ class Loop final : public BrokerOutlet {
   __kernel_timespec pause_ = {0, kAcceptPauseNs}, drain_ = {kDrainSeconds, 0};
   __kernel_timespec send_pause_ = {0, kSendPauseNs}, tick_ = {0, kTickNs};
   io_uring ring_ = {};
+  int64_t ticks_ = 0;
   bool ring_is_up_ = false;
   bool stopped_ = false, had_launcher_ = false, somebody_came_ = false;
   PeerId last_peer_ = PeerId::kNone;
@@ -252,7 +244,7 @@ void Loop::Complete(const Completion& completion) {
     case Operation::kSignal:
       return OnSignal();
     case Operation::kTick:
-      broker_.OnTick();
+      broker_.OnTick(++ticks_ * kTickNs);
       if (broker_.restoring()) StartTick();
       return;
     case Operation::kCancel:
@@ -408,8 +400,19 @@ bool Loop::IsBehind(PeerId peer) const {
   return found != sockets_.end() && found->second->unsent_bytes > kBehindBytes;
 }
 
+// What does not have to wait is sent at once: so the notice to one peer has left before the answer
+// to another that rests on it, even if the broker is killed in between. The ring waits for the
+// rest.
 void Loop::StartSend(Socket& socket) {
-  socket.outgoing.PrepareSend(socket.outbox.front());
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  for (; !socket.outbox.empty(); HasSent(socket)) {
+    socket.outgoing.PrepareSend(socket.outbox.front());
+    if (sendmsg(socket.fd.get(), socket.outgoing.header(), kFlags) < 0) return SendByRing(socket);
+  }
+  if (socket.state == Socket::State::kDraining) Close(socket);
+}
+
+void Loop::SendByRing(Socket& socket) {
   Start(Tag(Operation::kSend, socket.id), [&](io_uring_sqe* entry) {
     io_uring_prep_sendmsg(entry, socket.fd.get(), socket.outgoing.header(), MSG_NOSIGNAL);
   });
@@ -427,10 +430,13 @@ void Loop::OnSend(Socket& socket, int result) {
     return;
   }
   if (result < 0) return Lose(socket);
+  HasSent(socket);
+  StartSend(socket);
+}
+
+void Loop::HasSent(Socket& socket) {
   socket.unsent_bytes -= Weight(socket.outbox.front());
   socket.outbox.pop_front();
-  if (!socket.outbox.empty()) return StartSend(socket);
-  if (socket.state == Socket::State::kDraining) Close(socket);
 }
 
 void Loop::Drop(PeerId peer) {

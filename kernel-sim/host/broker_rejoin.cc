@@ -23,6 +23,7 @@ namespace {
 
 using Stage = ProcessRecord::Stage;
 
+// Of the broker's own waiting: time in which the machine, or it, stood still is nobody's fault.
 constexpr int64_t kPatienceNs = 2'000'000'000;
 // Where other launchers come too, nobody knows how many.
 constexpr int64_t kLaunchersComeNs = 1'000'000'000;
@@ -207,7 +208,7 @@ PeerRecord* Broker::FindRejoined(const ProcessRecord& process) const {
 
 bool Broker::AllHaveCome() const {
   if (owner_.pid != 0 && owner_set_ == nullptr && !owner_gone_) return false;
-  if (owner_.serves_all && outlet_.Now() < life_.began_ns + kLaunchersComeNs) return false;
+  if (owner_.serves_all && waited_ns_ < kLaunchersComeNs) return false;
   for (const auto& [id, peer] : peers_) {
     if (peer->set != nullptr && peer->set->adopts > 0) return false;
   }
@@ -232,9 +233,10 @@ std::string Broker::WhoHasNotCome() const {
   return names.empty() ? "a launcher" : absl::StrJoin(names, ", ");
 }
 
-void Broker::OnTick() {
+void Broker::OnTick(int64_t waited_ns) {
+  waited_ns_ = waited_ns;
   if (!restoring_ || AllHaveCome()) return RestoreIfComplete();
-  if (outlet_.Now() < life_.began_ns + kPatienceNs) return;
+  if (waited_ns < kPatienceNs) return;
   outlet_.Warn(absl::StrCat("since the broker's restart ", WhoHasNotCome(),
                             " has not come back, and counts as ended"));
   Restore();

@@ -478,7 +478,7 @@ class Process final : public Kernel {
   bool calls_fail_ = false;     // without one: it has been away for too long, or for good
   std::vector<Packet> untold_;  // for the next one
   // The agent's.
-  int64_t away_since_ns_ = 0;  // 0: it is not
+  int away_tries_ = 0;  // that the broker is away, kRetryMs apart; 0: it is not
   uint32_t rejoin_call_ = 0;
   std::deque<Packet> unsaid_;  // of what it says to rejoin
   std::atomic<uint32_t> answers_in_use_{0};

@@ -17,7 +17,7 @@ namespace tests::conformance {
 inline std::string ReadText(const ipc::File& file, size_t room = 64) {
   std::string text(room, '\0');
   const auto count = file.Read({reinterpret_cast<std::byte*>(text.data()), text.size()});
-  CHECK(count.ok());
+  CHECK_MESSAGE(count.ok(), count.status());
   text.resize(count.value_or(0));
   return text;
 }

@@ -130,9 +130,8 @@ class World final : public BrokerOutlet {
 
 void World::StartBroker() {
   const auto reign = static_cast<uint32_t>(brokers_.size());
-  brokers_.push_back(
-      std::make_unique<Broker>(*this, 77, kLimits, BrokerOwner{},
-                               BrokerLife{.reign = reign, .began_ns = now_ns_, .key = {1, 2, 3}}));
+  brokers_.push_back(std::make_unique<Broker>(*this, 77, kLimits, BrokerOwner{},
+                                              BrokerLife{.reign = reign, .key = {1, 2, 3}}));
 }
 
 void World::Send(PeerId peer, Packet packet) {
@@ -379,7 +378,7 @@ void World::Rejoin(size_t seat, Input& input) {
 // Nobody else is waited for any more.
 void World::Wait() {
   now_ns_ += kLongNs;
-  broker().OnTick();
+  broker().OnTick(kLongNs);
   PARLEY_CHECK(!broker().restoring());
   Fork();
 }

@@ -15,7 +15,7 @@ constexpr LedgerKey kKey = {1, 2, 3};
 constexpr int64_t kLongPast = 10'000'000'000;
 
 BrokerLife Reign(uint32_t reign, const LedgerKey& key = kKey) {
-  return {.reign = reign, .began_ns = 0, .key = key};
+  return {.reign = reign, .key = key};
 }
 
 UniqueFd CopyOf(const UniqueFd& fd) { return Duplicate(fd).value(); }
@@ -259,10 +259,9 @@ TEST_CASE("rejoin: who does not come is not waited for long, and is refused and 
   BrokerRig& next = world.Next();
   REQUIRE(world.Show(world.client, 2, world.RejoinOf(world.client)));
   world.ClaimAllOfTheClient();
-  next.broker.OnTick();
+  next.broker.OnTick(0);
   CHECK(next.broker.restoring());
-  next.outlet.now_ns = kLongPast;
-  next.broker.OnTick();
+  next.broker.OnTick(kLongPast);
   next.broker.CheckInvariants();
   CHECK(world.Answered(world.client));
   CHECK(next.Notice<ChannelGone>(world.client.peer).first.connection == world.connected.connection);
@@ -277,8 +276,7 @@ TEST_CASE("rejoin: a name server that comes too late keeps nobody waiting") {
   BrokerRig next({}, Reign(1), 1);
   next.Expect<Done>(next.launcher, Adopt{names.launch, static_cast<uint32_t>(getpid()), 0},
                     JoinTail({"names", "names"}));
-  next.outlet.now_ns = kLongPast;
-  next.broker.OnTick();
+  next.broker.OnTick(kLongPast);
   Actor newcomer = next.Launched("a newcomer");
   newcomer.peer = next.NewPeer(1000);
   next.broker.OnPacket(newcomer.peer, Packet::Of(500, Join{kWireVersion, 0, newcomer.ticket}));
