@@ -13,7 +13,7 @@
 #include "apps/cinema/cinema.h"
 #include "apps/cinema/painted_surface.h"
 #include "apps/cinema/y4m.h"
-#include "servers/fsd/protocol.h"
+#include "ipc/file.h"
 #include "servers/gfxd/protocol.h"
 
 namespace cinema {
@@ -26,11 +26,10 @@ constexpr uint64_t kMaxFramesInFlight = 16;
 // What all threads of a player share; constant once the show has begun.
 struct Show {
   ipc::Process& self;
-  ipc::Connection files;
+  ipc::File file;
   ipc::Connection gfx;
   Way way;
   Film film;
-  uint32_t file = 0;
   uint32_t surface = 0;
   int64_t first_target_ns = 0;
   int64_t tick_ns = 0;
@@ -77,23 +76,16 @@ class FrameSlot {
   ipc::ConstBytes memory() const { return region_ ? region_->read() : ipc::ConstBytes(buffer_); }
 
   absl::StatusOr<uint64_t> Read(uint64_t offset, uint64_t bytes) {
-    if (region_) {
-      const fsd::ReadRequest request = {.offset = offset, .file = show_->file};
-      const auto reply =
-          show_->files.Call<fsd::ReadReply>(request, {.regions = {region_->Out(0, bytes)}});
-      if (!reply.ok()) return reply.status();
-      return reply->bytes;
+    if (region_) return show_->file.ReadAt(offset, region_->Out(0, bytes));
+    uint64_t done = 0;  // a message carries 1 MiB at most
+    while (done < bytes) {
+      const auto count =
+          show_->file.ReadAt(offset + done, absl::MakeSpan(buffer_).subspan(done, bytes - done));
+      if (!count.ok()) return count;
+      if (*count == 0) break;
+      done += *count;
     }
-    const ipc::MessageHeader header = ipc::HeaderOf<fsd::ReadInlineRequest>();
-    const fsd::ReadInlineRequest request = {.offset = offset, .bytes = bytes, .file = show_->file};
-    ipc::MessageHeader reply_header;
-    fsd::ReadReply reply;
-    const std::array<ipc::ConstBytes, 2> out = {ipc::BytesOf(header), ipc::BytesOf(request)};
-    const std::array<ipc::MutableBytes, 3> in = {
-        ipc::MutableBytesOf(reply_header), ipc::MutableBytesOf(reply), absl::MakeSpan(buffer_)};
-    const auto length = show_->files.SendParts(out, in);
-    if (!length.ok()) return length.status();
-    return reply.bytes;
+    return done;
   }
 
   // When the frame was shown first.
@@ -124,25 +116,17 @@ class FrameSlot {
   std::vector<std::byte> buffer_;      // Way::kInline
 };
 
-absl::StatusOr<Film> OpenFilm(Show& show, const std::string& path) {
-  fsd::OpenRequest request;
-  if (path.size() > fsd::kMaxPathBytes)
-    return absl::InvalidArgumentError(path + ": a path too long");
-  std::memcpy(request.path, path.data(), path.size());
-  const auto opened = show.files.Call<fsd::OpenReply>(request);
-  if (!opened.ok()) return opened.status();
-  show.file = opened->file;
-  auto head = show.self.CreateRegion(kMaxFilmHeaderBytes);
+absl::StatusOr<Film> ReadHead(ipc::Process& self, const ipc::File& file) {
+  auto head = self.CreateRegion(kMaxFilmHeaderBytes);
   if (!head.ok()) return head.status();
-  const fsd::ReadRequest read = {.file = show.file};
-  const auto count =
-      show.files.Call<fsd::ReadReply>(read, {.regions = {head->Out(0, kMaxFilmHeaderBytes)}});
+  const auto stat = file.Stat();
+  if (!stat.ok()) return stat.status();
+  const auto count = file.ReadAt(0, head->Out());
   if (!count.ok()) return count.status();
-  const ipc::ConstBytes bytes = head->read().first(count->bytes);
-  const auto film =
-      ParseFilm({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, opened->size_bytes);
+  const absl::string_view text = ipc::TextOf(head->read().first(*count));
+  const auto film = ParseFilm({text.data(), text.size()}, stat->size);
   if (film.ok()) return film;
-  return absl::InvalidArgumentError(absl::StrCat(path, ": ", film.status().message()));
+  return absl::InvalidArgumentError(absl::StrCat(file.path(), ": ", film.status().message()));
 }
 
 // The film as large as fits inside the border, in the middle, its sides in proportion.
@@ -201,15 +185,14 @@ absl::Status PlayAll(Show& show, uint64_t slots) {
 }
 
 absl::Status Play(ipc::Process& self, const std::string& path, uint64_t slots, Way way) {
-  auto files = self.Open(fsd::kName, absl::Seconds(1));
-  if (!files.ok()) return files.status();
+  auto file = ipc::File::Open(self, path, O_RDONLY, 0, absl::Seconds(1));
+  if (!file.ok()) return file.status();
   auto gfx = self.Open(gfxd::kName, absl::Seconds(1));
   if (!gfx.ok()) return gfx.status();
-  Show show = {
-      .self = self, .files = *std::move(files), .gfx = *std::move(gfx), .way = way, .film = {}};
-  auto film = OpenFilm(show, path);
+  const auto film = ReadHead(self, *file);
   if (!film.ok()) return film.status();
-  show.film = *film;
+  Show show = {
+      .self = self, .file = *std::move(file), .gfx = *std::move(gfx), .way = way, .film = *film};
   if (absl::Status status = CreateSurface(show); !status.ok()) return status;
   return PlayAll(show, slots);
 }

@@ -1,194 +1,205 @@
-// The file server's loop: requests in, reads queued on the device, replies when their bytes are
-// there.
+// The file server: a resource manager of a host's folder.
 #include "servers/fsd/fsd.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "servers/fsd/device.h"
-#include "servers/fsd/export.h"
-#include "servers/fsd/open_files.h"
-#include "servers/fsd/protocol.h"
+#include "ipc/resource_manager.h"
+#include "servers/fsd/disk.h"
+#include "servers/fsd/host_tree.h"
 
 namespace fsd {
 namespace {
 
-constexpr uint8_t kDeviceDone = 1;  // pulse code of the device's timer
-constexpr int kInterruptPriority =
-    200;  // of that pulse: a finished transfer frees the device for the next
 constexpr absl::Duration kRequestCost =
     absl::Microseconds(15);  // of CPU time: a path, a table, a transfer set up
+// So many reads that each begin where the last ended are a stream: Linux then reads twice as far
+// ahead.
+constexpr int kReadsOfAStream = 3;
 
-// A read whose transfer is queued or under way. Invariant: either `lease` says where its bytes go,
-// or they go into the reply.
-struct PendingRead {
-  ipc::Message message;
-  std::shared_ptr<const File> file;
-  uint64_t offset;
-  uint64_t bytes;
-  std::optional<ipc::Lease> lease;
+struct Options {
+  std::string folder, name = kName;
+  std::optional<uint64_t> megabytes_per_second;
 };
 
-class Server {
+// An open file with a descriptor of its own; of a directory none.
+class HostFile : public ipc::OpenFile {
  public:
-  Server(ipc::Process& self, Export exported, uint64_t bytes_per_second, ipc::Timer timer)
-      : self_(self),
-        export_(std::move(exported)),
-        device_(bytes_per_second),
-        timer_(std::move(timer)) {}
+  HostFile(std::shared_ptr<ipc::Node> node, Descriptor descriptor)
+      : OpenFile(std::move(node)), descriptor_(std::move(descriptor)) {}
+  int descriptor() const { return descriptor_.number(); }
 
-  // False when the server is to end.
-  bool Handle(ipc::Received& received) {
-    if (ipc::Message* message = received.message()) {
-      self_.Charge(kRequestCost);
-      Dispatch(*message);
-    } else if (received.pulse()->code == ipc::Pulse::kDisconnect) {
-      files_.RemoveAll(received.pulse()->value);
-    }
-    return FinishTransfers().ok();
+  // A read is about to be made.
+  void Note(uint64_t offset, uint64_t length) {
+    if (is_stream_) return;
+    in_order_ = offset == next_ ? in_order_ + 1 : 0;
+    next_ = offset + length;
+    if (in_order_ < kReadsOfAStream) return;
+    posix_fadvise(descriptor(), 0, 0, POSIX_FADV_SEQUENTIAL);  // a hint: it cannot matter if not
+    is_stream_ = true;
   }
 
  private:
-  void Dispatch(ipc::Message& message) {
-    if (message.Is<ReadRequest>()) return StartRead(message);
-    if (message.Is<ReadInlineRequest>()) return StartReadInline(message);
-    if (message.Is<CloseRequest>()) return Close(message);
-    Open(message);
-  }
-
-  void Open(ipc::Message& message) {
-    auto request = message.As<OpenRequest>();
-    if (!request.ok()) return;
-    request->path[kMaxPathBytes] = '\0';
-    auto file = export_.Open(request->path);
-    if (!file.ok()) return Refuse(message, file.status());
-    OpenReply reply;
-    reply.size_bytes = file->size_bytes();
-    auto number = files_.Add(message.info().sender.id(), *std::move(file));
-    if (!number.ok()) return Refuse(message, number.status());
-    reply.file = *number;
-    message.Reply(reply).IgnoreError();  // a client that has left needs no answer
-  }
-
-  void Close(ipc::Message& message) {
-    const auto request = message.As<CloseRequest>();
-    if (!request.ok()) return;
-    const absl::Status status = files_.Remove(message.info().sender.id(), request->file);
-    if (!status.ok()) return Refuse(message, status);
-    message.Reply(CloseReply{}).IgnoreError();
-  }
-
-  void StartRead(ipc::Message& message) {
-    const auto request = message.As<ReadRequest>();
-    if (!request.ok()) return;
-    auto lease = message.Region(0);
-    if (!lease.ok()) return Refuse(message, lease.status());
-    if (!lease->writable()) {
-      return Refuse(message, absl::InvalidArgumentError("the region to read into is not writable"));
-    }
-    const uint64_t bytes = lease->size();
-    Queue(message, request->file, request->offset, bytes, *std::move(lease));
-  }
-
-  void StartReadInline(ipc::Message& message) {
-    const auto request = message.As<ReadInlineRequest>();
-    if (!request.ok()) return;
-    if (request->bytes > kMaxInlineBytes) {
-      return Refuse(message,
-                    absl::InvalidArgumentError(absl::StrCat("a read into the reply is of ",
-                                                            kMaxInlineBytes, " bytes at most")));
-    }
-    Queue(message, request->file, request->offset, request->bytes, std::nullopt);
-  }
-
-  void Queue(ipc::Message& message, uint32_t number, uint64_t offset, uint64_t bytes,
-             std::optional<ipc::Lease> lease) {
-    auto file = files_.Find(message.info().sender.id(), number);
-    if (!file.ok()) return Refuse(message, file.status());
-    const uint64_t ticket = message.id();
-    device_.Submit(ticket, message.info().priority, bytes, now_ns());
-    pending_.emplace(
-        ticket, PendingRead{std::move(message), *std::move(file), offset, bytes, std::move(lease)});
-  }
-
-  // Answers the reads whose time has come and sets the timer for the next.
-  absl::Status FinishTransfers() {
-    while (const auto ticket = device_.TakeDone(now_ns())) {
-      PendingRead read = std::move(pending_.extract(*ticket).mapped());
-      Finish(read);
-    }
-    const auto next_ns = device_.next_done_ns();
-    return next_ns ? timer_.Arm(absl::FromUnixNanos(*next_ns)) : absl::OkStatus();
-  }
-
-  void Finish(PendingRead& read) {
-    if (!read.lease) reply_bytes_.resize(read.bytes);
-    // Empty once the client has left (R9): then nothing is read, and the reply reaches nobody.
-    const ipc::MutableBytes room =
-        read.lease ? read.lease->write() : ipc::MutableBytes(reply_bytes_.data(), read.bytes);
-    const auto count = read.file->ReadAt(read.offset, room);
-    if (!count.ok()) return Refuse(read.message, count.status());
-    const ReadReply reply{*count};
-    if (read.lease) {
-      read.message.Reply(reply).IgnoreError();
-      return;
-    }
-    const ipc::MessageHeader header = ipc::HeaderOf<ReadReply>();
-    const std::array<ipc::ConstBytes, 3> parts = {ipc::BytesOf(header), ipc::BytesOf(reply),
-                                                  room.first(*count)};
-    read.message.ReplyParts(parts).IgnoreError();
-  }
-
-  void Refuse(ipc::Message& message, const absl::Status& why) {
-    message.ReplyError(why).IgnoreError();
-  }
-
-  int64_t now_ns() const { return absl::ToUnixNanos(self_.Now()); }
-
-  ipc::Process& self_;
-  const Export export_;
-  Device device_;
-  ipc::Timer timer_;
-  OpenFiles files_;
-  absl::flat_hash_map<uint64_t, PendingRead> pending_;  // by ticket, the message's id
-  std::vector<std::byte> reply_bytes_;
+  Descriptor descriptor_;
+  uint64_t next_ = 0;
+  int in_order_ = 0;
+  bool is_stream_ = false;
 };
 
-int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "fsd: %s\n", std::string(status.message()).c_str());
-  return 1;
+class FileServer final : public ipc::ResourceManager {
+ public:
+  FileServer(HostTree tree, std::optional<uint64_t> megabytes_per_second)
+      : tree_(std::move(tree)), megabytes_per_second_(megabytes_per_second) {}
+
+ private:
+  static const HostNode& Host(const ipc::Node& node) { return static_cast<const HostNode&>(node); }
+
+  absl::Status OnStart(ipc::Process& self, const ipc::Channel& channel) override {
+    self_ = &self;
+    if (!megabytes_per_second_) {
+      auto ring = MakeRingDisk(channel);
+      if (ring.ok()) {
+        disk_ = *std::move(ring);
+        return absl::OkStatus();
+      }
+      std::fprintf(stderr, "%s: one transfer at a time: %s; see 'parley doctor'\n",
+                   self.name().c_str(), std::string(ring.status().message()).c_str());
+    }
+    auto disk = MakeTimedDisk(self, channel, megabytes_per_second_.value_or(0));
+    if (!disk.ok()) return disk.status();
+    disk_ = *std::move(disk);
+    return absl::OkStatus();
+  }
+  void OnPulse(const ipc::Pulse&) override { disk_->GoOn(); }
+  void OnReady(const ipc::Ready&) override { disk_->GoOn(); }
+
+  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(ipc::FileCall&,
+                                                      std::shared_ptr<ipc::Node> node,
+                                                      uint32_t flags) override {
+    self_->Charge(kRequestCost);
+    if (node->IsDirectory()) return std::make_shared<HostFile>(std::move(node), Descriptor());
+    auto descriptor = HostTree::Open(Host(*node), flags);
+    if (!descriptor.ok()) return descriptor.status();
+    return std::make_shared<HostFile>(std::move(node), *std::move(descriptor));
+  }
+
+  absl::StatusOr<uint64_t> Read(ipc::FileCall& call, ipc::OpenFile& open, uint64_t offset,
+                                ipc::MutableBytes bytes) override {
+    self_->Charge(kRequestCost);
+    auto& file = static_cast<HostFile&>(open);
+    if (file.node().IsDirectory()) return ipc::PosixError(EISDIR);
+    file.Note(offset, bytes.size());
+    return disk_->Begin(call, {.descriptor = file.descriptor(),
+                               .offset = offset,
+                               .bytes = bytes.data(),
+                               .length = bytes.size()});
+  }
+  absl::StatusOr<uint64_t> Write(ipc::FileCall& call, ipc::OpenFile& open, uint64_t offset,
+                                 ipc::ConstBytes bytes) override {
+    self_->Charge(kRequestCost);
+    return disk_->Begin(call, {.kind = Transfer::Kind::kWrite,
+                               .descriptor = static_cast<HostFile&>(open).descriptor(),
+                               .offset = offset,
+                               .bytes = const_cast<std::byte*>(bytes.data()),
+                               .length = bytes.size()});
+  }
+  absl::Status Sync(ipc::FileCall& call, ipc::OpenFile& open) override {
+    const int descriptor = static_cast<HostFile&>(open).descriptor();
+    if (descriptor < 0) return absl::OkStatus();
+    return disk_->Begin(call, {.kind = Transfer::Kind::kSync, .descriptor = descriptor}).status();
+  }
+
+  absl::StatusOr<ipc::files::Stat> Stat(ipc::Node& node) override {
+    return HostTree::Stat(Host(node));
+  }
+  absl::Status Change(ipc::Node& node, const ipc::files::Change& change) override {
+    return HostTree::Change(Host(node), change);
+  }
+  absl::Status Truncate(ipc::Node& node, uint64_t size) override {
+    return HostTree::Truncate(Host(node), size);
+  }
+  absl::StatusOr<std::string> ReadLink(ipc::Node& node) override {
+    return HostTree::ReadLink(Host(node));
+  }
+  absl::StatusOr<ipc::files::StatFs> StatFs() override { return tree_.StatFs(); }
+
+  absl::StatusOr<std::shared_ptr<ipc::Node>> Lookup(ipc::Node& directory,
+                                                    absl::string_view name) override {
+    return tree_.Lookup(Host(directory), std::string(name));
+  }
+  absl::StatusOr<std::shared_ptr<ipc::Node>> Create(ipc::FileCall& call, ipc::Node& directory,
+                                                    absl::string_view name, uint32_t mode,
+                                                    absl::string_view target) override {
+    return tree_.Create(Host(directory), std::string(name), mode, std::string(target),
+                        call.from().uid, call.from().gid);
+  }
+  absl::StatusOr<std::vector<ipc::DirectoryEntry>> List(ipc::Node& directory) override {
+    return HostTree::List(Host(directory));
+  }
+  absl::Status Unlink(ipc::Node& directory, absl::string_view name, bool is_directory) override {
+    return HostTree::Unlink(Host(directory), std::string(name), is_directory);
+  }
+  absl::Status Rename(ipc::Node& from, absl::string_view name, ipc::Node& to,
+                      absl::string_view new_name) override {
+    return HostTree::Rename(Host(from), std::string(name), Host(to), std::string(new_name));
+  }
+  absl::Status Link(std::shared_ptr<ipc::Node> node, ipc::Node& directory,
+                    absl::string_view name) override {
+    return HostTree::Link(Host(*node), Host(directory), std::string(name));
+  }
+
+  HostTree tree_;
+  const std::optional<uint64_t> megabytes_per_second_;
+  ipc::Process* self_ = nullptr;
+  std::unique_ptr<Disk> disk_;
+};
+
+std::optional<Options> Parse(const std::vector<std::string>& arguments) {
+  Options options;
+  for (const std::string& argument : arguments) {
+    absl::string_view value = argument;
+    uint64_t number = 0;
+    if (absl::ConsumePrefix(&value, "--device-mbps=")) {
+      if (!absl::SimpleAtoi(value, &number) || number > 1'000'000) return std::nullopt;
+      options.megabytes_per_second = number;
+    } else if (absl::ConsumePrefix(&value, "--name=")) {
+      options.name = std::string(value);
+    } else if (options.folder.empty() && !absl::StartsWith(value, "--")) {
+      options.folder = argument;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (options.folder.empty()) return std::nullopt;
+  return options;
 }
 
 }  // namespace
 
 int Main(ipc::Process& self) {
-  const auto& arguments = self.arguments();
-  uint64_t megabytes_per_second = 0;
-  const std::string device = arguments.size() > 1 ? arguments[1] : "--device-mbps=0";
-  absl::string_view speed = device;
-  if (arguments.empty() || arguments.size() > 2 || !absl::ConsumePrefix(&speed, "--device-mbps=") ||
-      !absl::SimpleAtoi(speed, &megabytes_per_second) || megabytes_per_second > 1'000'000) {
-    std::fprintf(stderr, "usage: fsd FOLDER [--device-mbps=N]\n");
+  const auto options = Parse(self.arguments());
+  if (!options) {
+    std::fprintf(stderr, "usage: fsd FOLDER [--name=/PATH] [--device-mbps=N]\n");
     return 2;
   }
-  auto exported = Export::Make(arguments[0]);
-  if (!exported.ok()) return Fail(exported.status());
-  auto channel = self.Attach(kName, {.disconnect_pulse = true});
-  if (!channel.ok()) return Fail(channel.status());
-  auto timer = channel->MakeTimer(kDeviceDone, 0, kInterruptPriority);
-  if (!timer.ok()) return Fail(timer.status());
-  Server server(self, *std::move(exported), megabytes_per_second * 1'000'000, *std::move(timer));
-  for (;;) {
-    auto received = channel->Receive();
-    if (!received.ok() || !server.Handle(*received)) return 0;
+  auto tree = HostTree::Make(options->folder);
+  if (!tree.ok()) {
+    std::fprintf(stderr, "fsd: %s\n", std::string(tree.status().message()).c_str());
+    return 1;
   }
+  std::shared_ptr<ipc::Node> root = tree->root();
+  FileServer server(*std::move(tree), options->megabytes_per_second);
+  return server.Run(self, options->name, std::move(root));
 }
 
 }  // namespace fsd

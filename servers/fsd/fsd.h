@@ -1,5 +1,8 @@
-// fsd, the file server: files below one folder of the host, at /fs. See protocol.h for what it
-// understands.
+// fsd, the file server: a folder of the host as files at /fs.
+//
+// Linux does the work: each open file has a descriptor of its own, so what a client that dies was
+// about is left as by any process that dies. Reads and writes go straight between the file and the
+// client's memory.
 #ifndef PARLEY_SERVERS_FSD_FSD_H_
 #define PARLEY_SERVERS_FSD_FSD_H_
 
@@ -7,9 +10,12 @@
 
 namespace fsd {
 
-// Arguments: FOLDER [--device-mbps=N]. With N the folder lies on a device that transfers N million
-// bytes a second, one request at a time, the highest priority first; without, on one that takes no
-// time.
+inline constexpr char kName[] = "/fs";
+
+// Arguments: FOLDER [--name=/PATH] [--device-mbps=N]. Without N the disk is the host's, by
+// io_uring, many transfers at a time. With it the folder lies on a device that transfers N million
+// bytes a second, one request at a time, the highest priority first (0: in no time): what it does
+// and when depends on nothing but the program, as the simulated kernel wants it.
 int Main(ipc::Process& self);
 
 }  // namespace fsd
