@@ -27,6 +27,7 @@
 #include "kernel-sim/host/broker.h"
 #include "kernel-sim/host/broker_peer.h"
 #include "kernel-sim/host/broker_raise_limits.h"
+#include "kernel-sim/host/broker_socket.h"
 #include "kernel-sim/host/futex.h"
 
 namespace parley::host {
@@ -35,7 +36,6 @@ namespace {
 constexpr unsigned kRingEntries = 1024;
 constexpr size_t kMaxUnsentBytes = 4 << 20;  // of one peer; beyond, it is dropped
 constexpr size_t kBehindBytes = kMaxUnsentBytes / 4;
-constexpr size_t kBytesOfADescriptor = 512;     // what one counts for in that
 constexpr int64_t kDrainSeconds = 1;            // for what was sent before a drop to be read
 constexpr int64_t kAcceptPauseNs = 50'000'000;  // when descriptors have run out
 constexpr int64_t kSendPauseNs = 5'000'000;     // when they have, among those on their way
@@ -65,23 +65,6 @@ struct Completion {
   uint64_t tag;
   int result;
 };
-
-struct Socket {
-  // kDraining: the broker has forgotten the peer; what was sent before is still to leave.
-  enum class State : uint8_t { kOpen, kDraining, kClosed };
-  PeerId id = PeerId::kNone;
-  State state = State::kOpen;
-  bool overflowed = false;
-  bool receiving = false, sending = false, polling = false;
-  UniqueFd fd, pidfd;
-  SocketMessage incoming, outgoing;
-  std::deque<Packet> outbox;  // the first is being sent if `sending`
-  size_t unsent_bytes = 0;
-};
-
-size_t Weight(const Packet& packet) {
-  return packet.bytes.size() + packet.fds.size() * kBytesOfADescriptor;
-}
 
 class Loop final : public BrokerOutlet {
  public:
@@ -160,6 +143,7 @@ bool Loop::SetUp() {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   signals_ = UniqueFd(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
+  fcntl(listener_.get(), F_SETFL, O_NONBLOCK);  // whoever came may have left again
   // Where that is not permitted the broker runs as others do.
   const sched_param priority = {kBrokerPriority};
   sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority);
@@ -282,20 +266,24 @@ void Loop::CompleteOfSocket(Operation operation, PeerId peer, int result) {
 
 // -- Accepting, signals
 
+// A poll, and not an accept: those of several rings wait in turn, and Linux may tell of somebody
+// who comes to the ring of a broker that was killed and is not quite gone. Nobody else would hear
+// of it.
 void Loop::StartAccept() {
-  Start(Tag(Operation::kAccept), [&](io_uring_sqe* entry) {
-    io_uring_prep_accept(entry, listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-  });
+  Start(Tag(Operation::kAccept),
+        [&](io_uring_sqe* entry) { io_uring_prep_poll_add(entry, listener_.get(), POLLIN); });
 }
 
 void Loop::OnAccept(int result) {
-  if (result >= 0) Welcome(UniqueFd(result));
-  if (result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -ENOBUFS) {
+  UniqueFd fd(result < 0 ? -1 : accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const int error = fd.valid() ? 0 : result < 0 ? -result : errno;
+  if (fd.valid()) Welcome(std::move(fd));
+  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
     return Start(Tag(Operation::kPause),
                  [&](io_uring_sqe* entry) { io_uring_prep_timeout(entry, &pause_, 0, 0); });
   }
-  if (result == -EBADF || result == -EINVAL || result == -ENOTSOCK || result == -EOPNOTSUPP) {
-    std::fprintf(stderr, "parley: the broker cannot accept: %s\n", strerror(-result));
+  if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
+    std::fprintf(stderr, "parley: the broker cannot accept: %s\n", strerror(error));
     stopped_ = true;
     return;
   }
