@@ -5,6 +5,7 @@
 #include "apps/pathfinder/pathfinder.h"
 #include "apps/philosophers/philosophers.h"
 #include "ipc/world.h"
+#include "servers/devices/devices.h"
 #include "servers/fsd/fsd.h"
 #include "servers/gfxd/gfxd.h"
 
@@ -13,6 +14,7 @@ namespace parley_tool {
 ipc::ProgramTable Programs() {
   return {
       {"nameserver", ipc::RunNameServer},
+      {"devices", devices::Main},
       {"fsd", fsd::Main},
       {"gfxd", gfxd::Main},
       {"recorder", gfxd::Recorder},

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "ipc/file.h"
 #include "ipc/file_server.h"
@@ -47,6 +49,12 @@ inline Actor Client(std::function<void(ipc::Process&)> body, const char* name = 
             body(self);
             return 0;
           }};
+}
+// A program that is to end by itself, with this status.
+inline Actor Ending(int (*main)(ipc::Process&), int status, std::vector<std::string> arguments) {
+  return {.name = "ending",
+          .main = [=](ipc::Process& self) { return main(self) == status ? 0 : 1; },
+          .arguments = std::move(arguments)};
 }
 
 }  // namespace tests::conformance
