@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"ps", PsCommand, kPsHelp, "show a running system's threads and who waits for whom"},
     {"names", NamesCommand, kNamesHelp, "list its names"},
     {"send", SendCommand, kSendHelp, "send bytes to a name and show the reply"},
+    {"log", LogCommand, kLogHelp, "show what its programs have logged"},
     {"doctor", DoctorCommand, kDoctorHelp, "say what this machine lacks, and how to mend it"},
 };
 

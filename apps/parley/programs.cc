@@ -8,6 +8,7 @@
 #include "servers/devices/devices.h"
 #include "servers/fsd/fsd.h"
 #include "servers/gfxd/gfxd.h"
+#include "servers/logd/logd.h"
 
 namespace parley_tool {
 
@@ -17,6 +18,7 @@ ipc::ProgramTable Programs() {
       {"devices", devices::Main},
       {"fsd", fsd::Main},
       {"gfxd", gfxd::Main},
+      {"logd", logd::Main},
       {"recorder", gfxd::Recorder},
       {"cinema-player", cinema::Player},
       {"cinema-overlay", cinema::Overlay},

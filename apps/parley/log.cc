@@ -1,0 +1,121 @@
+// `parley log`: what the programs of a running system have logged.
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "apps/parley/arguments.h"
+#include "apps/parley/broker_choice.h"
+#include "apps/parley/commands.h"
+#include "apps/parley/text.h"
+#include "apps/parley/visit.h"
+#include "ipc/file.h"
+#include "servers/common/utf8.h"
+#include "servers/logd/protocol.h"
+#include "servers/logd/text.h"
+
+namespace parley_tool {
+
+const char kLogHelp[] =
+    "usage: parley log [-f] [--severity=NAME] [--run=PID | --broker=PATH] [--json]\n\n"
+    "Shows the log of a running system, the oldest first: number, time, severity, who, text.\n"
+    "The program logd keeps it.\n\n"
+    "  -f, --follow     and then what is logged from now on, until it is interrupted\n"
+    "  --severity=NAME  this and worse: emerg alert crit err warning notice info "
+    "debug\n" PARLEY_BROKER_HELP "                 (one object a line)\n";
+
+namespace {
+
+constexpr absl::Duration kLogPatience = absl::Seconds(60);
+
+struct Showing {
+  bool follow = false, json = false;
+  uint32_t severity = logd::kDebug;
+};
+
+std::string JsonOf(const logd::NextReply& record) {
+  return absl::StrFormat(
+      "{\"sequence\": %d, \"time\": %s, \"severity\": %s, \"process\": %d, \"pid\": %d, "
+      "\"uid\": %d, \"text\": %s}\n",
+      record.sequence, JsonString(logd::FormatTime(record.time_ns)),
+      JsonString(std::string(logd::SeverityName(record.severity))), record.process, record.pid,
+      record.uid, JsonString(common::Printable({record.text, record.text_bytes})));
+}
+
+std::string Shown(const logd::NextReply& record, bool json) {
+  std::string shown;
+  if (record.lost > 0) {
+    shown = json ? absl::StrFormat("{\"lost\": %d}\n", record.lost) : logd::FormatLost(record.lost);
+  }
+  if (json) return shown + JsonOf(record);
+  return shown + logd::FormatRecord({record.sequence,
+                                     record.time_ns,
+                                     {record.process, record.pid, record.uid},
+                                     record.severity,
+                                     {record.text, record.text_bytes}});
+}
+
+// A server is not trusted more than any other process.
+bool IsSound(const logd::NextReply& record) {
+  return record.severity < logd::kSeverities && record.text_bytes <= logd::kMaxTextBytes;
+}
+
+absl::Status About(const absl::Status& status, absl::string_view what_to_do) {
+  return absl::Status(status.code(), absl::StrCat(logd::kName, ": ", status.message(), what_to_do));
+}
+
+int ShowLog(ipc::Process& self, const Showing& showing) {
+  const uint32_t flags = O_RDONLY | (showing.follow ? 0 : O_NONBLOCK);
+  const auto log = ipc::File::Open(self, logd::kName, flags);
+  if (!log.ok()) {
+    const bool absent = ipc::PosixErrorOf(log.status()) == ENOENT;
+    return Failure(About(log.status(), absent ? "; the program logd keeps the log: start it" : ""));
+  }
+  const logd::NextRequest next = {showing.severity, 0};
+  for (;;) {
+    const auto record = log->Control<logd::NextReply>(next);
+    if (!record.ok()) {
+      if (ipc::PosixErrorOf(record.status()) == EAGAIN) break;
+      return Failure(About(record.status(), ""));
+    }
+    if (!IsSound(*record)) {
+      return Failure(About(absl::DataLossError("what answers there is no logd"), ""));
+    }
+    std::fputs(Shown(*record, showing.json).c_str(), stdout);
+    if (showing.follow && std::fflush(stdout) != 0) break;
+  }
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  return Failure(absl::UnavailableError("standard output: cannot be written"));
+}
+
+}  // namespace
+
+int LogCommand(const std::vector<std::string>& words) {
+  std::vector<std::string> flags = kBrokerFlags;
+  flags.insert(flags.end(), {"--follow", "--severity="});
+  std::vector<std::string> longer = words;
+  for (std::string& word : longer) {
+    if (word == "-f") word = "--follow";
+  }
+  auto arguments = Arguments::Parse(longer, flags, 0);
+  if (!arguments.ok()) return Misuse(arguments.status());
+  Showing showing = {arguments->Has("--follow"), arguments->Has("--json")};
+  if (arguments->Has("--severity")) {
+    const auto severity = logd::SeverityOf(arguments->Get("--severity"));
+    if (!severity) {
+      return Misuse(absl::InvalidArgumentError(
+          absl::StrCat("--severity=", arguments->Get("--severity"),
+                       ": expected one of emerg alert crit err warning notice info debug")));
+    }
+    showing.severity = *severity;
+  }
+  const auto broker = BrokerToAsk(*arguments);
+  if (!broker.ok()) return Misplaced(broker.status());
+  return Visit(*broker, showing.follow ? absl::InfiniteDuration() : kLogPatience,
+               [&](ipc::Process& self) { return ShowLog(self, showing); });
+}
+
+}  // namespace parley_tool
