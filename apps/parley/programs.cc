@@ -5,6 +5,7 @@
 #include "apps/pathfinder/pathfinder.h"
 #include "apps/philosophers/philosophers.h"
 #include "ipc/world.h"
+#include "servers/console/console.h"
 #include "servers/devices/devices.h"
 #include "servers/fsd/fsd.h"
 #include "servers/gfxd/gfxd.h"
@@ -15,6 +16,7 @@ namespace parley_tool {
 ipc::ProgramTable Programs() {
   return {
       {"nameserver", ipc::RunNameServer},
+      {"console", console::Main},
       {"devices", devices::Main},
       {"fsd", fsd::Main},
       {"gfxd", gfxd::Main},
