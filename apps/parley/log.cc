@@ -3,10 +3,10 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "apps/parley/arguments.h"
 #include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
@@ -64,7 +64,9 @@ bool IsSound(const logd::NextReply& record) {
 }
 
 absl::Status About(const absl::Status& status, absl::string_view what_to_do) {
-  return absl::Status(status.code(), absl::StrCat(logd::kName, ": ", status.message(), what_to_do));
+  absl::string_view what = status.message();
+  absl::ConsumePrefix(&what, absl::StrCat(logd::kName, ": "));  // said already
+  return absl::Status(status.code(), absl::StrCat(logd::kName, ": ", what, what_to_do));
 }
 
 int ShowLog(ipc::Process& self, const Showing& showing) {

@@ -41,7 +41,8 @@ bool Eventually(ipc::Process& self, const std::function<bool()>& fact) {
   });
 }
 
-// A pair of terminals: the console has one side, the test types and looks at the other.
+// A pair of terminals: the console has one side, a client types and looks at the other. Descriptors
+// are a process's own, so the client makes it, and starts the console.
 class Person {
  public:
   Person() : side_(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) {
@@ -60,12 +61,7 @@ class Person {
   Person(const Person&) = delete;
   Person& operator=(const Person&) = delete;
 
-  tests::Actor Console() const {
-    return {.name = "console",
-            .main = console::Main,
-            .service = true,
-            .arguments = {std::string("--tty=") + path_.data()}};
-  }
+  const char* path() const { return path_.data(); }
   void Type(const std::string& keys) const {
     CHECK(write(side_, keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
   }
@@ -92,13 +88,25 @@ class Person {
   std::string seen_;
 };
 
+tests::Actor Console() { return {.name = "console", .main = console::Main, .only_program = true}; }
+
+tests::Actor Sitting(std::function<void(ipc::Process&, Person&)> body) {
+  return Client([body](ipc::Process& self) {
+    Person person;
+    const std::string tty = std::string("--tty=") + person.path();
+    const ipc::Child console = self.Start("console", {.arguments = {tty}}).value();
+    body(self, person);
+    CHECK(console.Kill().ok());
+    CHECK(console.Wait(kSoon).ok());
+  });
+}
+
 File Open(ipc::Process& self, uint32_t flags = O_RDWR) {
   return File::Open(self, kName, flags, 0, kSoon).value();
 }
 
 TEST_CASE("console: a line is read once it is finished, and echoed as it is typed") {
-  Person person;
-  RunWorld({person.Console(), Client([&](ipc::Process& self) {
+  RunWorld({Console(), Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self);
               CHECK(person.IsRaw());
               person.Type("helo");
@@ -116,8 +124,7 @@ TEST_CASE("console: a line is read once it is finished, and echoed as it is type
 }
 
 TEST_CASE("console: what programs write stands above the line") {
-  Person person;
-  RunWorld({person.Console(), Client([&](ipc::Process& self) {
+  RunWorld({Console(), Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self);
               person.Type("typing");
               CHECK(person.Sees(self, "typing"));
@@ -127,7 +134,6 @@ TEST_CASE("console: what programs write stands above the line") {
 }
 
 TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
-  Person person;
   Shared<int> ended;
   const auto reader = [&](const char* name) {
     return Client(
@@ -140,7 +146,8 @@ TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
         },
         name);
   };
-  RunWorld({person.Console(), reader("first"), reader("second"), Client([&](ipc::Process& self) {
+  RunWorld({Console(), reader("first"), reader("second"),
+            Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self);
               LetBlock(self);
               LetBlock(self);
@@ -155,8 +162,7 @@ TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
 }
 
 TEST_CASE("console: an end that nobody waits for is kept for the next who reads") {
-  Person person;
-  RunWorld({person.Console(), Client([&](ipc::Process& self) {
+  RunWorld({Console(), Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self);
               person.Type("\x04line\r");
               CHECK(file.Wait(kReadable).ok());
@@ -166,7 +172,6 @@ TEST_CASE("console: an end that nobody waits for is kept for the next who reads"
 }
 
 TEST_CASE("console: the most urgent reader gets the first line") {
-  Person person;
   Shared<int> waiting;
   tests::SharedText order;
   const auto reader = [&](const char* name, int priority) {
@@ -182,21 +187,20 @@ TEST_CASE("console: the most urgent reader gets the first line") {
     actor.scheduling.priority = priority;
     return actor;
   };
-  RunWorld(
-      {person.Console(), reader("low", 10), reader("high", 30), Client([&](ipc::Process& self) {
-         const File file = Open(self, O_WRONLY);
-         CHECK(Eventually(self, [&] { return waiting == 2; }));
-         LetBlock(self);
-         person.Type("1\r");
-         CHECK(Eventually(self, [&] { return order.text().size() == 2; }));
-         person.Type("2\r");
-       })});
+  RunWorld({Console(), reader("low", 10), reader("high", 30),
+            Sitting([&](ipc::Process& self, Person& person) {
+              const File file = Open(self, O_WRONLY);
+              CHECK(Eventually(self, [&] { return waiting == 2; }));
+              LetBlock(self);
+              person.Type("1\r");
+              CHECK(Eventually(self, [&] { return order.text().size() == 2; }));
+              person.Type("2\r");
+            })});
   CHECK(order.text() == "h1l2");
 }
 
 TEST_CASE("console: a terminal that takes nothing makes writers wait, and nobody else") {
-  Person person;
-  RunWorld({person.Console(), Client([&](ipc::Process& self) {
+  RunWorld({Console(), Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self, O_RDWR | O_NONBLOCK);
               const std::string much(8000, 'm');
               uint64_t written = 0;
@@ -229,8 +233,7 @@ TEST_CASE("console: a terminal that takes nothing makes writers wait, and nobody
 }
 
 TEST_CASE("console: lines that nobody reads are kept up to a bound, then Enter rings") {
-  Person person;
-  RunWorld({person.Console(), Client([&](ipc::Process& self) {
+  RunWorld({Console(), Sitting([&](ipc::Process& self, Person& person) {
               const File file = Open(self, O_RDWR | O_NONBLOCK);
               for (size_t i = 0; i < console::kMaxFinishedLines; ++i) person.Type("x\r");
               person.Type("last\r");
