@@ -134,7 +134,7 @@ TEST_CASE("console: what programs write stands above the line") {
 }
 
 TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
-  Shared<int> ended;
+  Shared<int> ended, done;
   const auto reader = [&](const char* name) {
     return Client(
         [&](ipc::Process& self) {
@@ -143,6 +143,7 @@ TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
           ++ended;
           CHECK(Eventually(self, [&] { return ended == 3; }));
           CHECK(ReadText(file) == "more\n");
+          ++done;
         },
         name);
   };
@@ -155,6 +156,7 @@ TEST_CASE("console: ^D on an empty line is the end for all who wait, once") {
               CHECK(Eventually(self, [&] { return ended == 2; }));
               ended = 3;
               person.Type("more\rmore\r");
+              CHECK(Eventually(self, [&] { return done == 2; }));
               // Without anybody who waits it is for who reads next.
               person.Type("\x04");
               CHECK(file.Wait(kReadable).ok());
@@ -195,6 +197,7 @@ TEST_CASE("console: the most urgent reader gets the first line") {
               person.Type("1\r");
               CHECK(Eventually(self, [&] { return order.text().size() == 2; }));
               person.Type("2\r");
+              CHECK(Eventually(self, [&] { return order.text().size() == 4; }));
             })});
   CHECK(order.text() == "h1l2");
 }
