@@ -31,7 +31,6 @@ bool FileLocks::Set(const Range& range) {
 }
 
 bool FileLocks::Clear(const Owner& owner, uint64_t begin, uint64_t end) {
-  if (ranges_.size() + 1 > kMaxRanges) return false;
   std::vector<Range> left;
   for (const Range& held : ranges_) {
     if (held.owner != owner || held.end <= begin || end <= held.begin) {
@@ -45,6 +44,7 @@ bool FileLocks::Clear(const Owner& owner, uint64_t begin, uint64_t end) {
     part.begin = end;
     if (part.begin < part.end) left.push_back(part);
   }
+  if (left.size() > kMaxRanges) return false;
   ranges_ = std::move(left);
   return true;
 }
