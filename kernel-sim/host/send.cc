@@ -201,7 +201,9 @@ absl::Status Process::AwaitReply(Sending& send) {
     if (const uint32_t expected = PrepareSleep(slot, send.sequence)) {
       const int64_t asleep = MonotonicNs();
       send.slept = true;
-      FutexWait(slot.answer, expected, std::min(send.until, send.next_check), Sharing::kShared);
+      // Once it is taken nobody looks again: a time to look that has passed is none to wake at.
+      const int64_t look_again = taken ? kNever : send.next_check;
+      FutexWait(slot.answer, expected, std::min(send.until, look_again), Sharing::kShared);
       thread.CountSleep(MonotonicNs() - asleep);
     }
   }
