@@ -2,49 +2,63 @@
 #ifndef PARLEY_LIBIPC_SRC_RESOURCE_LOCKS_H_
 #define PARLEY_LIBIPC_SRC_RESOURCE_LOCKS_H_
 
+#include <algorithm>
 #include <functional>
-#include <optional>
+#include <memory>
+#include <utility>
 
 #include "libipc/src/resource_server.h"
 
 namespace ipc {
 
-class ResourceServer::Tables {
+// Held for a scope. A cancel of the thread, which a lock can report, does not end its operation: it
+// is asked for once more.
+class HeldMutex {
  public:
-  explicit Tables(const ResourceServer& server) {
-    if (server.tables_) lock_.emplace(const_cast<Mutex&>(*server.tables_));
+  explicit HeldMutex(Mutex* mutex) : mutex_(mutex) {
+    if (mutex_ != nullptr && !mutex_->Lock().ok()) mutex_->Lock().IgnoreError();
+  }
+  HeldMutex(HeldMutex&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+  ~HeldMutex() {
+    if (mutex_ != nullptr) mutex_->Unlock().IgnoreError();
   }
 
  private:
-  std::optional<MutexLock> lock_;
+  Mutex* mutex_;  // null: none is needed
+};
+
+class ResourceServer::Tables {
+ public:
+  explicit Tables(const ResourceServer& server)
+      : held_(server.tables_ ? const_cast<Mutex*>(&*server.tables_) : nullptr) {}
+
+ private:
+  HeldMutex held_;
 };
 
 class ResourceServer::Busy {
  public:
-  Busy(ResourceServer& server, Node& node) { Take(server, node); }
+  Busy(ResourceServer& server, Node& node) : first_(LockOf(server, node)), second_(nullptr) {}
   // Of two, in an order that is the same for all.
-  Busy(ResourceServer& server, Node& one, Node& other) {
-    const bool in_order = std::less<Node*>()(&one, &other);
-    Take(server, in_order ? one : other);
-    if (&one != &other) Take(server, in_order ? other : one);
-  }
+  Busy(ResourceServer& server, Node& one, Node& other)
+      : first_(LockOf(server, std::min(&one, &other, std::less<Node*>()))),
+        second_(&one == &other ? nullptr
+                               : LockOf(server, std::max(&one, &other, std::less<Node*>()))) {}
 
  private:
-  void Take(ResourceServer& server, Node& node) {
-    if (!server.tables_) return;
-    {
-      Tables tables(server);
-      if (node.busy_ == nullptr) {
-        auto mutex = server.self_->CreateMutex();
-        if (!mutex.ok()) return;
-        node.busy_ = std::make_unique<Mutex>(*std::move(mutex));
-      }
+  static Mutex* LockOf(ResourceServer& server, Node* node) { return LockOf(server, *node); }
+  static Mutex* LockOf(ResourceServer& server, Node& node) {
+    if (!server.tables_) return nullptr;
+    Tables tables(server);
+    if (node.busy_ == nullptr) {
+      auto mutex = server.self_->CreateMutex();
+      if (!mutex.ok()) return nullptr;
+      node.busy_ = std::make_unique<Mutex>(*std::move(mutex));
     }
-    locks_[count_++].emplace(*node.busy_);
+    return node.busy_.get();
   }
 
-  int count_ = 0;
-  std::optional<MutexLock> locks_[2];
+  HeldMutex first_, second_;
 };
 
 }  // namespace ipc
