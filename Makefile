@@ -55,7 +55,7 @@ CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -lcrypto -pthread
-TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng
+TOOL_LIBS = $(LIB_LIBS) -ltomlplusplus -lpng -lfuse3
 PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystemd $(ABSEIL)) -lnng \
             -liceoryx_posh_roudi -liceoryx_posh -liceoryx_hoofs -liceoryx_platform \
             -lboost_context -luring -lcrypto -pthread

@@ -18,6 +18,7 @@ int PsCommand(const std::vector<std::string>& words);
 int NamesCommand(const std::vector<std::string>& words);
 int SendCommand(const std::vector<std::string>& words);
 int LogCommand(const std::vector<std::string>& words);
+int MountCommand(const std::vector<std::string>& words);
 int DoctorCommand(const std::vector<std::string>& words);
 
 extern const char kRunHelp[];
@@ -28,6 +29,7 @@ extern const char kPsHelp[];
 extern const char kNamesHelp[];
 extern const char kSendHelp[];
 extern const char kLogHelp[];
+extern const char kMountHelp[];
 extern const char kDoctorHelp[];
 
 // One line to stderr; 2 for a misuse of the command line, else 1.

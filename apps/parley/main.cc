@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"names", NamesCommand, kNamesHelp, "list its names"},
     {"send", SendCommand, kSendHelp, "send bytes to a name and show the reply"},
     {"log", LogCommand, kLogHelp, "show what its programs have logged"},
+    {"mount", MountCommand, kMountHelp, "show its name space as a folder of Linux"},
     {"doctor", DoctorCommand, kDoctorHelp, "say what this machine lacks, and how to mend it"},
 };
 

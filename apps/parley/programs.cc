@@ -8,8 +8,11 @@
 #include "servers/console/console.h"
 #include "servers/devices/devices.h"
 #include "servers/fsd/fsd.h"
+#include "servers/fused/fused.h"
 #include "servers/gfxd/gfxd.h"
 #include "servers/logd/logd.h"
+#include "servers/pipe/pipe.h"
+#include "servers/ramfs/ramfs.h"
 
 namespace parley_tool {
 
@@ -19,6 +22,9 @@ ipc::ProgramTable Programs() {
       {"console", console::Main},
       {"devices", devices::Main},
       {"fsd", fsd::Main},
+      {"pipe", pipe_server::Main},
+      {"ramfs", ramfs::Main},
+      {"fused", fused::Main},
       {"gfxd", gfxd::Main},
       {"logd", logd::Main},
       {"recorder", gfxd::Recorder},

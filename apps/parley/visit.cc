@@ -27,4 +27,23 @@ int Visit(const std::string& broker, absl::Duration patience,
   return report.processes.empty() ? 1 : report.processes[0].exit.code;
 }
 
+int Stay(const std::string& broker, const std::string& name,
+         const std::vector<std::string>& arguments,
+         const std::function<int(ipc::Process&)>& program) {
+  auto machine = ipc::MakeMachine(parley::HostOptions{.join = broker}, {{name, program}});
+  if (!machine.ok()) return Failure(machine.status());
+  parley::InitialProcess process = {.program = name, .options = {}};
+  process.options.arguments = arguments;
+  if (absl::Status added = (*machine)->Add(process); !added.ok()) return Failure(added);
+  const parley::RunReport report = (*machine)->Run();
+  // The only thing of which a run that has joined says so.
+  const bool stopped = report.problems == std::vector<std::string>{"interrupted"};
+  if (stopped) return 0;
+  if (!report.problems.empty()) return Failure(absl::UnknownError(report.problems[0]));
+  if (report.processes.empty()) return 1;
+  const parley::ExitStatus& exit = report.processes[0].exit;
+  if (exit.kind == parley::ExitKind::kReturned) return exit.code;
+  return Failure(absl::UnknownError(absl::StrCat(name, ": ", exit.reason)));
+}
+
 }  // namespace parley_tool

@@ -1,9 +1,10 @@
-// The tool as a process of a running system, for as long as one question takes.
+// The tool as a process of a running system.
 #ifndef PARLEY_APPS_PARLEY_VISIT_H_
 #define PARLEY_APPS_PARLEY_VISIT_H_
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "ipc/process.h"
@@ -14,6 +15,12 @@ namespace parley_tool {
 // Returns the exit status; 1, after one line, if it cannot join or has not ended in time.
 int Visit(const std::string& broker, absl::Duration patience,
           const std::function<int(ipc::Process&)>& ask);
+
+// Joins it with one process that stays until its program ends, or SIGINT or SIGTERM, which are its
+// good end. Returns the exit status; 1, after one line, if it cannot join or was killed.
+int Stay(const std::string& broker, const std::string& name,
+         const std::vector<std::string>& arguments,
+         const std::function<int(ipc::Process&)>& program);
 
 }  // namespace parley_tool
 

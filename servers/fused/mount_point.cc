@@ -1,0 +1,127 @@
+// The folder at which the name space is shown.
+#include "servers/fused/mount_point.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "servers/fused/descriptor.h"
+
+namespace fused {
+namespace {
+
+constexpr char kDevice[] = "/dev/fuse";
+constexpr std::array<const char*, 2> kFusermount = {"/usr/bin/fusermount3", "/bin/fusermount3"};
+
+// Its process has died: "Transport endpoint is not connected".
+bool IsStale(const std::string& folder) {
+  struct stat stat;
+  return ::stat(folder.c_str(), &stat) != 0 && errno == ENOTCONN;
+}
+
+// fusermount3 may do what this user may not.
+void RunFusermount(const std::string& folder) {
+  for (const char* program : kFusermount) {
+    if (access(program, X_OK) != 0) continue;
+    std::string name = program, path = folder, unmount = "-u", lazily = "-z", quietly = "-q",
+                end = "--";
+    const std::array<char*, 7> arguments = {name.data(),    unmount.data(), lazily.data(),
+                                            quietly.data(), end.data(),     path.data(),
+                                            nullptr};
+    pid_t pid = 0;
+    if (posix_spawn(&pid, program, nullptr, nullptr, arguments.data(), environ) != 0) return;
+    waitpid(pid, nullptr, 0);
+    return;
+  }
+}
+
+bool MayAllowOthers() {
+  std::ifstream rules("/etc/fuse.conf");
+  for (std::string line; std::getline(rules, line);) {
+    if (line == "user_allow_other") return true;
+  }
+  return false;
+}
+
+absl::Status Wrong(const std::string& folder, absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(folder, ": ", what));
+}
+
+}  // namespace
+
+bool HasFusermount() {
+  for (const char* program : kFusermount) {
+    if (access(program, X_OK) == 0) return true;
+  }
+  return false;
+}
+
+void MendMountPoint(const std::string& folder) {
+  if (!IsStale(folder)) return;
+  if (umount2(folder.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) RunFusermount(folder);
+}
+
+absl::StatusOr<std::string> CheckMountPoint(const std::string& folder) {
+  MendMountPoint(folder);
+  struct stat stat;
+  if (::stat(folder.c_str(), &stat) != 0) {
+    if (errno == ENOTCONN) {
+      return Wrong(folder, "a mount whose process has died; unmount it: fusermount3 -u DIR");
+    }
+    if (errno == ENOENT) return Wrong(folder, "no such folder; make it: mkdir DIR");
+    return Wrong(folder, absl::StrCat("cannot be looked at: ", std::strerror(errno)));
+  }
+  if (!S_ISDIR(stat.st_mode)) return Wrong(folder, "not a folder; name an empty one");
+  DIR* entries = opendir(folder.c_str());
+  if (entries == nullptr) {
+    return Wrong(folder, absl::StrCat("cannot be read: ", std::strerror(errno)));
+  }
+  bool is_empty = true;
+  while (const dirent* entry = readdir(entries)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") is_empty = false;
+  }
+  closedir(entries);
+  if (!is_empty) return Wrong(folder, "not empty; name an empty folder");
+  std::array<char, PATH_MAX> absolute;
+  if (realpath(folder.c_str(), absolute.data()) == nullptr) {
+    return Wrong(folder, absl::StrCat("cannot be found: ", std::strerror(errno)));
+  }
+  if (geteuid() != 0 && access(folder.c_str(), W_OK) != 0) {
+    return Wrong(folder, "not yours to write in; name a folder of your own");
+  }
+  return std::string(absolute.data());
+}
+
+absl::Status CheckMayMount(bool shared) {
+  if (access(kDevice, F_OK) != 0) {
+    return Wrong(kDevice, "not there, so nothing can be mounted; load it: modprobe fuse");
+  }
+  if (geteuid() != 0 && !HasFusermount()) {
+    return Wrong("fusermount3", "not installed, and only root mounts without; apt install fuse3");
+  }
+  const Descriptor device(open(kDevice, O_RDWR | O_CLOEXEC));
+  if (device.get() < 0 && (geteuid() == 0 || errno != EACCES)) {
+    return Wrong(kDevice, absl::StrCat("cannot be opened (", std::strerror(errno),
+                                       "), so nothing can be mounted; is this a container that "
+                                       "lacks the device?"));
+  }
+  if (shared && geteuid() != 0 && !MayAllowOthers()) {
+    return Wrong("--allow-other", "root alone may, or add user_allow_other to /etc/fuse.conf");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace fused
