@@ -112,8 +112,13 @@ absl::Status CheckMayMount(bool shared) {
   if (geteuid() != 0 && !HasFusermount()) {
     return Wrong("fusermount3", "not installed, and only root mounts without; apt install fuse3");
   }
+  // Also fusermount3 opens it as this user.
   const Descriptor device(open(kDevice, O_RDWR | O_CLOEXEC));
-  if (device.get() < 0 && (geteuid() == 0 || errno != EACCES)) {
+  if (device.get() < 0 && errno == EACCES) {
+    return Wrong(kDevice, "not yours to open, so nothing can be mounted; as root: chmod 666 " +
+                              std::string(kDevice));
+  }
+  if (device.get() < 0) {
     return Wrong(kDevice, absl::StrCat("cannot be opened (", std::strerror(errno),
                                        "), so nothing can be mounted; is this a container that "
                                        "lacks the device?"));
