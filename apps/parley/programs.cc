@@ -11,7 +11,6 @@
 #include "servers/fused/fused.h"
 #include "servers/gfxd/gfxd.h"
 #include "servers/logd/logd.h"
-#include "servers/pipe/pipe.h"
 #include "servers/ramfs/ramfs.h"
 
 namespace parley_tool {
@@ -22,11 +21,10 @@ ipc::ProgramTable Programs() {
       {"console", console::Main},
       {"devices", devices::Main},
       {"fsd", fsd::Main},
-      {"pipe", pipe_server::Main},
-      {"ramfs", ramfs::Main},
       {"fused", fused::Main},
       {"gfxd", gfxd::Main},
       {"logd", logd::Main},
+      {"ramfs", ramfs::Main},
       {"recorder", gfxd::Recorder},
       {"cinema-player", cinema::Player},
       {"cinema-overlay", cinema::Overlay},

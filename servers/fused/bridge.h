@@ -87,6 +87,7 @@ class Bridge {
   void ReadFolder(fuse_req_t request, size_t size, off_t from, Info info);
 
   // -- Open files (bridge_files.cc)
+  uint32_t TypeOf(uint64_t node);
   absl::StatusOr<std::shared_ptr<OpenFile>> FileOf(uint64_t number) const;
   void Open(fuse_req_t request, uint64_t node, Info info);
   void Create(fuse_req_t request, uint64_t parent, Name name, uint32_t mode, Info info);

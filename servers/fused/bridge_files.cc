@@ -51,6 +51,13 @@ absl::StatusOr<std::shared_ptr<OpenFile>> Bridge::FileOf(uint64_t number) const 
 
 // -- Opening and closing
 
+// As its server has it; also what open(2) makes may be a pipe.
+uint32_t Bridge::TypeOf(uint64_t node) {
+  const std::scoped_lock locked(lock_);
+  const auto identity = table_.IdentityOf(node);
+  return identity ? identity->type : S_IFREG;
+}
+
 void Bridge::Keep(std::shared_ptr<OpenFile> open, Info info) {
   info->direct_io = open->type != S_IFREG;
   info->nonseekable = !HasPosition(*open);
@@ -62,11 +69,7 @@ void Bridge::Open(fuse_req_t request, uint64_t node, Info info) {
   absl::Status done = Do(request, [&] {
     const auto path = PathOf(node);
     if (!path.ok()) return path.status();
-    uint32_t type = S_IFREG;
-    {
-      const std::scoped_lock locked(lock_);
-      if (const auto identity = table_.IdentityOf(node)) type = identity->type;
-    }
+    const uint32_t type = TypeOf(node);
     const auto flags = static_cast<uint32_t>((info->flags & kFlags) | O_NOFOLLOW);
     return names_.Do(*path, Repeat::kHarmless, [&](const Server& server) {
       auto file = server.files.Open(*path, flags);
@@ -101,7 +104,7 @@ void Bridge::Create(fuse_req_t request, uint64_t parent, Name name, uint32_t mod
     if (!made.ok()) return made;
     absl::Status described = Describe(parent, name, entry);
     if (!described.ok()) return described;
-    open = std::make_shared<OpenFile>(*std::move(file), *by, entry.ino, S_IFREG);
+    open = std::make_shared<OpenFile>(*std::move(file), *by, entry.ino, TypeOf(entry.ino));
     return absl::OkStatus();
   });
   if (!done.ok()) return Reply(request, done);
