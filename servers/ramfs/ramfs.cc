@@ -19,7 +19,8 @@ constexpr uint64_t kDefaultMib = 256, kMostMib = 1 << 20;
 int Main(ipc::Process& self) {
   const std::vector<std::string>& arguments = self.arguments();
   uint64_t mib = kDefaultMib;
-  absl::string_view number = arguments.size() == 2 ? arguments[1] : "";
+  const std::string option = arguments.size() == 2 ? arguments[1] : "";
+  absl::string_view number = option;
   const bool sane =
       arguments.size() == 1 || (absl::ConsumePrefix(&number, "--mib=") &&
                                 absl::SimpleAtoi(number, &mib) && mib >= 1 && mib <= kMostMib);
