@@ -50,6 +50,7 @@ struct Birth {
   ChannelHandle name_service_channel = ChannelHandle::kNone;  // only in the name server
   uint32_t uid = 0;
   uint32_t gid = 0;
+  bool virtual_time = false;  // the kernel is a simulated one
 };
 
 // Scheduling (P6, P7). Times in nanoseconds of CPU or clock time.

@@ -230,15 +230,15 @@ std::string Broker::WhoHasNotCome() const {
     if (!awaited || FindRejoined(*process) != nullptr) continue;
     names.push_back(absl::StrCat(process->name, " (pid ", process->adopted_pid, ")"));
   }
-  return names.empty() ? "a launcher" : absl::StrJoin(names, ", ");
+  return names.empty() ? "their launcher" : absl::StrJoin(names, ", ");
 }
 
 void Broker::OnTick(int64_t waited_ns) {
   waited_ns_ = waited_ns;
-  if (!restoring_ || AllHaveCome()) return RestoreIfComplete();
-  if (waited_ns < kPatienceNs) return;
-  outlet_.Warn(absl::StrCat("since the broker's restart ", WhoHasNotCome(),
-                            " has not come back, and counts as ended"));
+  RestoreIfComplete();
+  if (!restoring_ || waited_ns < kPatienceNs) return;
+  outlet_.Warn(
+      absl::StrCat("not back since the broker's restart, and counted as ended: ", WhoHasNotCome()));
   Restore();
 }
 

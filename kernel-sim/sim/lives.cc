@@ -42,6 +42,7 @@ absl::StatusOr<Process*> Simulation::MakeProcess(std::string_view program,
         std::min(options.region_quota_bytes, parent->options.region_quota_bytes);
   }
   process->birth.process = process->id;
+  process->birth.virtual_time = true;
   process->birth.name = options.name.empty() ? std::string(program) : options.name;
   process->birth.arguments = options.arguments;
   process->birth.uid = options.uid.value_or(uid);

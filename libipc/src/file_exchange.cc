@@ -58,9 +58,7 @@ absl::Status Sort(const Connection& connection, const Front& front,
 
 absl::Status Exchange(const Process& self, const Connection& connection,
                       absl::Span<FileExchange> exchanges, CallOptions options) {
-  const auto now = [&] { return absl::ToUnixNanos(self.Now()); };
-  const int64_t until = options.deadline.Resolve(now);
-  if (until != kNever) options.deadline = absl::FromUnixNanos(until);
+  options.deadline = Fixed(self, options.deadline);
   const MessageHeader header = HeaderOf<files::Operations>();
   const files::Operations operations = {.count = static_cast<uint32_t>(exchanges.size())};
   absl::InlinedVector<ConstBytes, 4> out = {BytesOf(header), BytesOf(operations)};
@@ -79,8 +77,14 @@ absl::Status Exchange(const Process& self, const Connection& connection,
   }
   const auto length = connection.SendParts(out, in, options);
   if (!length.ok()) return length.status();
-  const bool over = until != kNever && until <= now();
+  const auto now = [&] { return absl::ToUnixNanos(self.Now()); };
+  const bool over = options.deadline.Resolve(now) <= now();
   return Sort(connection, front, results, *length, over, exchanges);
+}
+
+Deadline Fixed(const Process& self, const Deadline& deadline) {
+  const int64_t until = deadline.Resolve([&] { return absl::ToUnixNanos(self.Now()); });
+  return until == kNever ? Deadline::Never() : Deadline(absl::FromUnixNanos(until));
 }
 
 std::string NormalizedPath(absl::string_view path) {

@@ -27,6 +27,9 @@ struct FileExchange {
 absl::Status Exchange(const Process& self, const Connection& connection,
                       absl::Span<FileExchange> exchanges, CallOptions options = {});
 
+// The same point in time for several calls: a duration counts from here on.
+Deadline Fixed(const Process& self, const Deadline& deadline);
+
 // Without empty, "." and ".." parts, by text alone; with the "/" behind it that asks for a
 // directory. (That ".." after a symbolic link leads elsewhere is the server's to know: it is asked
 // for what is written here.)

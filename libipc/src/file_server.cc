@@ -178,6 +178,7 @@ absl::Status Rename(Process& self, absl::string_view from, absl::string_view to)
 }
 
 absl::StatusOr<std::string> ReadFile(Process& self, absl::string_view path, Deadline deadline) {
+  deadline = Fixed(self, deadline);
   const auto server = FileServer::Connect(self, path, {.deadline = deadline});
   if (!server.ok()) return server.status();
   const std::string normalized = NormalizedPath(path);
@@ -199,6 +200,7 @@ absl::StatusOr<std::string> ReadFile(Process& self, absl::string_view path, Dead
 
 absl::Status WriteFile(Process& self, absl::string_view path, absl::string_view text,
                        Deadline deadline) {
+  deadline = Fixed(self, deadline);
   const auto server = FileServer::Connect(self, path, {.deadline = deadline});
   if (!server.ok()) return server.status();
   const std::string normalized = NormalizedPath(path);

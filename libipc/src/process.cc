@@ -56,6 +56,7 @@ const std::vector<std::string>& Process::arguments() const { return kernel_->bir
 ProcessRef Process::me() const { return ProcessRef(parley::Raw(kernel_->birth().process)); }
 uint32_t Process::uid() const { return kernel_->birth().uid; }
 uint32_t Process::gid() const { return kernel_->birth().gid; }
+bool Process::has_virtual_time() const { return kernel_->birth().virtual_time; }
 
 absl::StatusOr<Region> Process::CreateRegion(uint64_t bytes, const RegionOptions& options) {
   return Hold(kernel_->RegionCreate(bytes, {.others_may_write = options.others_may_write}));

@@ -5,27 +5,11 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <utility>
 
+#include "libipc/src/held_mutex.h"
 #include "libipc/src/resource_server.h"
 
 namespace ipc {
-
-// Held for a scope. A cancel of the thread, which a lock can report, does not end its operation: it
-// is asked for once more.
-class HeldMutex {
- public:
-  explicit HeldMutex(Mutex* mutex) : mutex_(mutex) {
-    if (mutex_ != nullptr && !mutex_->Lock().ok()) mutex_->Lock().IgnoreError();
-  }
-  HeldMutex(HeldMutex&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
-  ~HeldMutex() {
-    if (mutex_ != nullptr) mutex_->Unlock().IgnoreError();
-  }
-
- private:
-  Mutex* mutex_;  // null: none is needed
-};
 
 class ResourceServer::Tables {
  public:

@@ -14,12 +14,12 @@ ResourceManager::ResourceManager() : server_(std::make_unique<ResourceServer>(*t
 ResourceManager::~ResourceManager() = default;
 
 int ResourceManager::Run(Process& self, absl::string_view path, std::shared_ptr<Node> root,
-                         const ServeOptions& options) {
-  return Run(self, {{std::string(path), std::move(root)}}, options);
+                         const PoolOptions& pool) {
+  return Run(self, {{std::string(path), std::move(root)}}, pool);
 }
 
-int ResourceManager::Run(Process& self, std::vector<Mount> mounts, const ServeOptions& options) {
-  return server_->Run(self, std::move(mounts), options);
+int ResourceManager::Run(Process& self, std::vector<Mount> mounts, const PoolOptions& pool) {
+  return server_->Run(self, std::move(mounts), pool);
 }
 
 void ResourceManager::Wake(const Node& node) { server_->Wake(node); }

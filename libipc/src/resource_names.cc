@@ -74,15 +74,25 @@ absl::Status ResourceServer::DoMake(ResourceExchange& exchange) {
   return absl::OkStatus();
 }
 
-absl::Status ResourceServer::DoLink(ResourceExchange& exchange) {
+// From a name that is there to another, which may be: neither followed, both below one mount.
+absl::StatusOr<std::pair<ResourceServer::Walked, ResourceServer::Walked>> ResourceServer::WalkTwo(
+    const ResourceExchange& exchange) {
   const auto paths = Pair(TextOf(exchange.payload()));
   if (!paths.ok()) return paths.status();
-  const MessageInfo& caller = exchange.caller();
-  auto from = Walk(caller, paths->first, false);
+  auto from = Walk(exchange.caller(), paths->first, false);
   if (!from.ok()) return from.status();
-  auto to = Walk(caller, paths->second, false);
+  auto to = Walk(exchange.caller(), paths->second, false);
   if (!to.ok()) return to.status();
   if (from->node() == nullptr) return PosixError(ENOENT);
+  if (from->way.front().node != to->way.front().node) return PosixError(EXDEV);
+  return std::pair(*std::move(from), *std::move(to));
+}
+
+absl::Status ResourceServer::DoLink(ResourceExchange& exchange) {
+  const MessageInfo& caller = exchange.caller();
+  const auto walked = WalkTwo(exchange);
+  if (!walked.ok()) return walked.status();
+  const Walked *from = &walked->first, *to = &walked->second;
   if (to->node() != nullptr) return PosixError(EEXIST);
   if (from->node()->IsDirectory()) return PosixError(EPERM);
   Node& parent = *to->parent();
@@ -140,16 +150,11 @@ absl::Status ResourceServer::CheckRename(const Walked& from, const Walked& to) {
 }
 
 absl::Status ResourceServer::DoRename(ResourceExchange& exchange) {
-  const auto paths = Pair(TextOf(exchange.payload()));
-  if (!paths.ok()) return paths.status();
   const MessageInfo& caller = exchange.caller();
-  auto from = Walk(caller, paths->first, false);
-  if (!from.ok()) return from.status();
-  auto to = Walk(caller, paths->second, false);
-  if (!to.ok()) return to.status();
-  if (from->node() == nullptr) return PosixError(ENOENT);
+  const auto walked = WalkTwo(exchange);
+  if (!walked.ok()) return walked.status();
+  const Walked *from = &walked->first, *to = &walked->second;
   if (from->parent() == nullptr || to->parent() == nullptr) return PosixError(EBUSY);
-  if (from->way.front().node != to->way.front().node) return PosixError(EXDEV);
   if (absl::Status may = CheckRemove(caller, *from); !may.ok()) return may;
   absl::Status may =
       to->node() == nullptr ? Check(caller, *to->parent(), W_OK | X_OK) : CheckRemove(caller, *to);

@@ -119,6 +119,7 @@ absl::Status ResourceServer::DoOpen(ResourceExchange& exchange) {
   const bool make = walked->node() == nullptr;
   if (make && (flags & O_CREAT) == 0) return PosixError(ENOENT);
   if (!make && anew) return PosixError(EEXIST);
+  if (absl::Status may = CheckMayKeep(caller); !may.ok()) return may;
   if (make) {
     if (absl::Status made = MakeMissing(exchange, *walked); !made.ok()) return made;
   } else {
@@ -137,26 +138,26 @@ absl::Status ResourceServer::DoOpen(ResourceExchange& exchange) {
   auto file = manager_.Open(call, node, flags);
   if (!file.ok()) return file.status();
   (*file)->flags_ = flags;
-  const auto number = Keep(exchange, *file);
-  if (!number.ok()) {
-    manager_.Close(**file);
-    return number.status();
-  }
-  exchange.newest = *number;
-  exchange.Succeed({.file = *number});
+  exchange.newest = Keep(exchange, *file);
+  exchange.Succeed({.file = exchange.newest});
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint32_t> ResourceServer::Keep(const ResourceExchange& exchange,
-                                              std::shared_ptr<OpenFile> file) {
+// Before anything is made or cut. With a pool, as many more as it has threads may pass.
+absl::Status ResourceServer::CheckMayKeep(const MessageInfo& caller) const {
+  Tables tables(*this);
+  const auto at = files_of_.find(caller.sender.id());
+  const bool may = at == files_of_.end() || at->second < ResourceManager::kMaxOpenFiles;
+  return may ? absl::OkStatus() : PosixError(EMFILE);
+}
+
+uint32_t ResourceServer::Keep(const ResourceExchange& exchange, std::shared_ptr<OpenFile> file) {
   Tables tables(*this);
   const MessageInfo& caller = exchange.caller();
-  size_t& count = files_of_[caller.sender.id()];
-  if (count >= ResourceManager::kMaxOpenFiles) return PosixError(EMFILE);
   while (files_.contains(++last_file_) || last_file_ == 0 || last_file_ == files::kNewest) {
   }
   files_.emplace(last_file_, Opened{caller.sender.id(), caller.connection, std::move(file)});
-  ++count;
+  ++files_of_[caller.sender.id()];
   return last_file_;
 }
 

@@ -10,13 +10,13 @@
 
 namespace ipc {
 
-int ResourceServer::Run(Process& self, std::vector<Mount> mounts, const ServeOptions& options) {
+int ResourceServer::Run(Process& self, std::vector<Mount> mounts, const PoolOptions& options) {
   self_ = &self;
   mounts_ = mounts;
   std::sort(mounts_.begin(), mounts_.end(),
             [](const Mount& a, const Mount& b) { return a.path.size() > b.path.size(); });
   absl::Status served = Start(mounts);
-  if (served.ok() && options.pool.maximum > 1) {
+  if (served.ok() && options.maximum > 1) {
     if (auto mutex = self.CreateMutex(); mutex.ok()) {
       tables_.emplace(*std::move(mutex));
     } else {
@@ -24,7 +24,7 @@ int ResourceServer::Run(Process& self, std::vector<Mount> mounts, const ServeOpt
     }
   }
   if (served.ok()) {
-    ThreadPool pool(self, options.pool);
+    ThreadPool pool(self, options);
     served = pool.Run([this](const std::function<void()>& busy) { return Turn(busy); });
   }
   if (served.ok()) return 0;  // the process is being ended

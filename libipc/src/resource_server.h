@@ -26,7 +26,7 @@ namespace ipc {
 class ResourceServer {
  public:
   explicit ResourceServer(ResourceManager& manager) : manager_(manager) {}
-  int Run(Process& self, std::vector<Mount> mounts, const ServeOptions& options);
+  int Run(Process& self, std::vector<Mount> mounts, const PoolOptions& options);
   void Wake(const Node& node);
   void Finish(uint64_t call, absl::StatusOr<uint64_t> count);
   int64_t WallNs() const { return absl::ToUnixNanos(self_->WallTime()); }
@@ -122,6 +122,7 @@ class ResourceServer {
   absl::Status EndTransfer(Exchange& exchange, const FileCall& call, Target target,
                            absl::StatusOr<uint64_t> count, bool into_reply);
   void Advance(ResourceExchange& exchange, const Target& target, uint64_t count, bool into_reply);
+  absl::StatusOr<std::pair<Walked, Walked>> WalkTwo(const ResourceExchange& exchange);
   absl::Status MakeMissing(ResourceExchange& exchange, Walked& walked);
   absl::StatusOr<std::shared_ptr<Node>> Create(const ResourceExchange& exchange,
                                                const Walked& walked, uint32_t mode,
@@ -130,7 +131,8 @@ class ResourceServer {
   absl::Status Cut(Node& node, uint64_t size);
   static absl::Status TellLock(ResourceExchange& exchange,
                                const std::optional<FileLocks::Range>& conflict);
-  absl::StatusOr<uint32_t> Keep(const ResourceExchange& exchange, std::shared_ptr<OpenFile> file);
+  absl::Status CheckMayKeep(const MessageInfo& caller) const;  // EMFILE
+  uint32_t Keep(const ResourceExchange& exchange, std::shared_ptr<OpenFile> file);
   // EAGAIN: until the node is woken.
   absl::Status WaitFor(ResourceExchange& exchange, const std::shared_ptr<Node>& node,
                        uint64_t wakes_seen) const;

@@ -108,14 +108,13 @@ absl::Status ResourceServer::DoNotify(ResourceExchange& exchange) {
 
 absl::Status ResourceServer::DoLock(ResourceExchange& exchange) {
   const files::Operation& operation = exchange.operation();
-  auto found = Find(exchange);
-  if (!found.ok()) return found.status();
-  OpenFile& file = **found;
   const uint32_t type = operation.flags & 0xff;
   if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK) return PosixError(EINVAL);
   const bool test = (operation.flags & files::kLockTest) != 0;
   const int needs = test || type == F_UNLCK ? 0 : type == F_RDLCK ? R_OK : W_OK;
-  if (auto open_for_it = Find(exchange, needs); !open_for_it.ok()) return open_for_it.status();
+  auto found = Find(exchange, needs);
+  if (!found.ok()) return found.status();
+  OpenFile& file = **found;
   const uint64_t number = operation.file == files::kNewest ? exchange.newest : operation.file;
   const uint64_t end =
       operation.length == 0 ? FileLocks::kEnd : operation.offset + operation.length;
@@ -138,7 +137,7 @@ absl::Status ResourceServer::DoLock(ResourceExchange& exchange) {
   if (test) return TellLock(exchange, conflict);
   if (conflict) {
     if ((operation.flags & files::kLockWait) == 0) return PosixError(EAGAIN);
-    return WaitFor(exchange, found->get()->shared_node(), wakes);
+    return WaitFor(exchange, file.shared_node(), wakes);
   }
   const bool done =
       type == F_UNLCK ? locks->Clear(wanted.owner, wanted.begin, wanted.end) : locks->Set(wanted);

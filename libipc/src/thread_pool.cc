@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ipc/error.h"
+#include "libipc/src/held_mutex.h"
 
 namespace ipc {
 
@@ -32,7 +33,13 @@ absl::Status ThreadPool::Run(Turn turn) {
     mutex_.emplace(*std::move(mutex));
   }
   Work(nullptr);
-  workers_.clear();  // cancels and joins them
+  std::list<Worker> leaving;  // without the lock: who is joined may need it to leave
+  {
+    const HeldMutex held(mutex_ ? &*mutex_ : nullptr);
+    ending_ = true;
+    leaving.swap(workers_);
+  }
+  leaving.clear();  // cancels and joins them
   return absl::OkStatus();
 }
 
@@ -42,10 +49,12 @@ void ThreadPool::Work(Worker* worker) {
   }
 }
 
-// After a turn: false if there are enough that wait.
+// After a turn: false if there are enough that wait, or the pool is over. (A worker whose cancel
+// came while it had work may have taken it there.)
 bool ThreadPool::Rest(Worker* worker) {
   if (!mutex_) return true;
-  MutexLock lock(*mutex_);
+  const HeldMutex held(&*mutex_);
+  if (ending_) return false;
   if (worker != nullptr && waiting_ >= options_.high_water) {
     worker->over = true;
     --all_;
@@ -57,8 +66,8 @@ bool ThreadPool::Rest(Worker* worker) {
 
 void ThreadPool::BecomeBusy() {
   if (!mutex_) return;
-  MutexLock lock(*mutex_);
-  if (--waiting_ >= options_.low_water) return;
+  const HeldMutex held(&*mutex_);
+  if (--waiting_ >= options_.low_water || ending_) return;
   workers_.remove_if([](const Worker& worker) { return worker.over; });
   for (int i = 0; i < options_.increment && all_ < options_.maximum; ++i) {
     Worker& worker = workers_.emplace_back();

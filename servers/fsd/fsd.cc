@@ -35,7 +35,7 @@ struct Options {
 // An open file with a descriptor of its own; of a directory none.
 class HostFile : public ipc::OpenFile {
  public:
-  HostFile(std::shared_ptr<ipc::Node> node, Descriptor descriptor)
+  HostFile(std::shared_ptr<ipc::Node> node, common::Descriptor descriptor)
       : OpenFile(std::move(node)), descriptor_(std::move(descriptor)) {}
   int descriptor() const { return descriptor_.number(); }
 
@@ -50,7 +50,7 @@ class HostFile : public ipc::OpenFile {
   }
 
  private:
-  Descriptor descriptor_;
+  common::Descriptor descriptor_;
   uint64_t next_ = 0;
   int in_order_ = 0;
   bool is_stream_ = false;
@@ -66,7 +66,7 @@ class FileServer final : public ipc::ResourceManager {
 
   absl::Status OnStart(ipc::Process& self, const ipc::Channel& channel) override {
     self_ = &self;
-    if (!megabytes_per_second_) {
+    if (!megabytes_per_second_ && !self.has_virtual_time()) {
       auto ring = MakeRingDisk(channel);
       if (ring.ok()) {
         disk_ = *std::move(ring);
@@ -87,7 +87,8 @@ class FileServer final : public ipc::ResourceManager {
                                                       std::shared_ptr<ipc::Node> node,
                                                       uint32_t flags) override {
     self_->Charge(kRequestCost);
-    if (node->IsDirectory()) return std::make_shared<HostFile>(std::move(node), Descriptor());
+    if (node->IsDirectory())
+      return std::make_shared<HostFile>(std::move(node), common::Descriptor());
     auto descriptor = HostTree::Open(Host(*node), flags);
     if (!descriptor.ok()) return descriptor.status();
     return std::make_shared<HostFile>(std::move(node), *std::move(descriptor));

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ipc/posix.h"
+#include "servers/common/timespec.h"
 
 namespace fsd {
 namespace {
@@ -23,37 +24,30 @@ constexpr int kPathOnly = O_PATH | O_NOFOLLOW | O_CLOEXEC;
 absl::Status HostError(absl::string_view what = {}) { return ipc::PosixError(errno, what); }
 absl::Status Done(int result) { return result == 0 ? absl::OkStatus() : HostError(); }
 
-int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
-timespec Time(int64_t ns) {
-  timespec time = {ns / 1'000'000'000, ns % 1'000'000'000};
-  if (time.tv_nsec < 0) time = {time.tv_sec - 1, time.tv_nsec + 1'000'000'000};
-  return time;
-}
-
 ipc::files::Stat ToFiles(const struct stat& state) {
   return {.inode = state.st_ino,
           .size = static_cast<uint64_t>(state.st_size),
-          .accessed_ns = Nanoseconds(state.st_atim),
-          .modified_ns = Nanoseconds(state.st_mtim),
-          .changed_ns = Nanoseconds(state.st_ctim),
+          .accessed_ns = common::ToNs(state.st_atim),
+          .modified_ns = common::ToNs(state.st_mtim),
+          .changed_ns = common::ToNs(state.st_ctim),
           .mode = state.st_mode,
           .links = static_cast<uint32_t>(state.st_nlink),
           .uid = state.st_uid,
           .gid = state.st_gid};
 }
 
-absl::StatusOr<struct stat> StateOf(const Descriptor& path) {
+absl::StatusOr<struct stat> StateOf(const common::Descriptor& path) {
   struct stat state = {};
   if (fstatat(path.number(), "", &state, AT_EMPTY_PATH) != 0) return HostError();
   return state;
 }
 
 // Linux's name for what an O_PATH descriptor is of, for calls that take none.
-std::string ByDescriptor(const Descriptor& path) {
+std::string ByDescriptor(const common::Descriptor& path) {
   return absl::StrCat("/proc/self/fd/", path.number());
 }
 
-absl::Status Own(const Descriptor& path, uint32_t mode, uint32_t uid, uint32_t gid) {
+absl::Status Own(const common::Descriptor& path, uint32_t mode, uint32_t uid, uint32_t gid) {
   if (geteuid() == 0 && fchownat(path.number(), "", uid, gid, AT_EMPTY_PATH) != 0) {
     return HostError();
   }
@@ -63,13 +57,13 @@ absl::Status Own(const Descriptor& path, uint32_t mode, uint32_t uid, uint32_t g
 
 }  // namespace
 
-HostNode::HostNode(Descriptor path, const ipc::files::Stat& state)
+HostNode::HostNode(common::Descriptor path, const ipc::files::Stat& state)
     : ipc::Node(state.mode), path(std::move(path)) {
   stat = state;
 }
 
 absl::StatusOr<HostTree> HostTree::Make(const std::string& folder) {
-  Descriptor path(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  common::Descriptor path(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!path.valid()) return HostError(absl::StrCat(folder, ": cannot export this folder"));
   HostTree tree;
   auto root = tree.NodeOf(std::move(path));
@@ -78,7 +72,7 @@ absl::StatusOr<HostTree> HostTree::Make(const std::string& folder) {
   return tree;
 }
 
-absl::StatusOr<std::shared_ptr<HostNode>> HostTree::NodeOf(Descriptor path) {
+absl::StatusOr<std::shared_ptr<HostNode>> HostTree::NodeOf(common::Descriptor path) {
   const auto state = StateOf(path);
   if (!state.ok()) return state.status();
   std::weak_ptr<HostNode>& known = nodes_[{state->st_dev, state->st_ino}];
@@ -98,7 +92,7 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::NodeOf(Descriptor path) {
 
 absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Lookup(const HostNode& directory,
                                                            const std::string& name) {
-  Descriptor path(openat(directory.path.number(), name.c_str(), kPathOnly));
+  common::Descriptor path(openat(directory.path.number(), name.c_str(), kPathOnly));
   if (!path.valid()) return HostError();
   return NodeOf(std::move(path));
 }
@@ -109,9 +103,10 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Create(const HostNode& direc
                                                            uint32_t gid) {
   const int at = directory.path.number();
   const mode_t closed = mode & 0700;  // until it is the user's
-  Descriptor made;
+  common::Descriptor made;
   if (S_ISREG(mode)) {
-    made = Descriptor(openat(at, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, closed));
+    made = common::Descriptor(
+        openat(at, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, closed));
     if (!made.valid()) return HostError();
   } else if (S_ISDIR(mode)) {
     if (mkdirat(at, name.c_str(), closed) != 0) return HostError();
@@ -120,17 +115,20 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Create(const HostNode& direc
   } else {
     return ipc::PosixError(EPERM);
   }
-  Descriptor path(openat(at, name.c_str(), kPathOnly));
+  common::Descriptor path(openat(at, name.c_str(), kPathOnly));
   if (!path.valid()) return HostError();
-  if (absl::Status owned = Own(path, mode, uid, gid); !owned.ok()) return owned;
+  if (absl::Status owned = Own(path, mode, uid, gid); !owned.ok()) {
+    unlinkat(at, name.c_str(), S_ISDIR(mode) ? AT_REMOVEDIR : 0);  // nothing stays half made
+    return owned;
+  }
   return NodeOf(std::move(path));
 }
 
-absl::StatusOr<Descriptor> HostTree::Open(const HostNode& node, uint32_t flags) {
+absl::StatusOr<common::Descriptor> HostTree::Open(const HostNode& node, uint32_t flags) {
   if (!S_ISREG(node.stat.mode)) return ipc::PosixError(EACCES);
   constexpr uint32_t kOfTheHost = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
   const int host_flags = static_cast<int>(flags & kOfTheHost) | O_CLOEXEC;
-  Descriptor file(open(ByDescriptor(node.path).c_str(), host_flags));
+  common::Descriptor file(open(ByDescriptor(node.path).c_str(), host_flags));
   if (!file.valid()) return HostError();
   return file;
 }
@@ -156,7 +154,7 @@ absl::Status HostTree::Change(const HostNode& node, const ipc::files::Change& ch
     return HostError();
   }
   const auto time = [&](uint32_t bits, int64_t ns) {
-    return (change.mask & bits) != 0 ? Time(ns) : timespec{0, UTIME_OMIT};
+    return (change.mask & bits) != 0 ? common::ToTimespec(ns) : timespec{0, UTIME_OMIT};
   };
   const std::array<timespec, 2> times = {
       time(Change::kAccessed | Change::kAccessedNow, change.accessed_ns),

@@ -18,13 +18,13 @@
 
 #include "absl/status/statusor.h"
 #include "ipc/resource_manager.h"
-#include "servers/fsd/descriptor.h"
+#include "servers/common/descriptor.h"
 
 namespace fsd {
 
 struct HostNode : ipc::Node {
-  HostNode(Descriptor path, const ipc::files::Stat& state);
-  const Descriptor path;  // of O_PATH
+  HostNode(common::Descriptor path, const ipc::files::Stat& state);
+  const common::Descriptor path;  // of O_PATH
 };
 
 class HostTree {
@@ -44,7 +44,7 @@ class HostTree {
                                                    const std::string& target, uint32_t uid,
                                                    uint32_t gid);
   // Of a regular file. EACCES: of anything else.
-  static absl::StatusOr<Descriptor> Open(const HostNode& node, uint32_t flags);
+  static absl::StatusOr<common::Descriptor> Open(const HostNode& node, uint32_t flags);
 
   static absl::StatusOr<ipc::files::Stat> Stat(const HostNode& node);
   static absl::Status Change(const HostNode& node, const ipc::files::Change& change);
@@ -61,7 +61,7 @@ class HostTree {
 
  private:
   using Identity = std::pair<uint64_t, uint64_t>;  // device, inode
-  absl::StatusOr<std::shared_ptr<HostNode>> NodeOf(Descriptor path);
+  absl::StatusOr<std::shared_ptr<HostNode>> NodeOf(common::Descriptor path);
 
   std::shared_ptr<HostNode> root_;
   std::map<Identity, std::weak_ptr<HostNode>> nodes_;

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "ipc/dispatcher.h"
-#include "servers/fsd/descriptor.h"
+#include "servers/common/descriptor.h"
 #include "servers/fsd/disk.h"
 
 namespace fsd {
@@ -37,7 +37,7 @@ class RingDisk final : public Disk {
     const int made = io_uring_queue_init(kMostUnderWay, &ring_, 0);
     if (made < 0) return ipc::PosixError(-made, "io_uring");
     is_up_ = true;
-    event_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    event_ = common::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!event_.valid()) return ipc::PosixError(errno, "eventfd");
     const int told = io_uring_register_eventfd_async(&ring_, event_.number());
     if (told < 0) return ipc::PosixError(-told, "io_uring");
@@ -100,8 +100,10 @@ class RingDisk final : public Disk {
       io_uring_prep_fsync(entry, transfer.descriptor, 0);
     }
     io_uring_sqe_set_data64(entry, slot);
-    while (io_uring_submit(&ring_) == -EINTR) {
-    }
+    int submitted = 0;  // negative: Linux is out of memory for the moment, or was interrupted
+    do {
+      submitted = io_uring_submit(&ring_);
+    } while (submitted == -EINTR || submitted == -EAGAIN);
   }
 
   // Ends what is over, and begins what can be. The outcome of `wanted`, if that is over.
@@ -143,7 +145,7 @@ class RingDisk final : public Disk {
 
   io_uring ring_ = {};
   bool is_up_ = false;
-  Descriptor event_;
+  common::Descriptor event_;
   std::optional<ipc::DescriptorWatch> watch_;
   std::vector<Begun> begun_;
   std::vector<uint32_t> free_;  // of begun_

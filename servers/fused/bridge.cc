@@ -8,20 +8,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "ipc/posix.h"
+#include "servers/common/timespec.h"
 
 namespace fused {
 namespace {
 
 constexpr unsigned kBackgroundRequests = 64;  // at a time, as reads ahead of a reader
-
-timespec ToTime(int64_t ns) {
-  timespec time = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
-  if (time.tv_nsec < 0) {  // before 1970
-    --time.tv_sec;
-    time.tv_nsec += 1'000'000'000;
-  }
-  return time;
-}
 
 }  // namespace
 
@@ -36,9 +28,9 @@ struct stat ToLinux(const ipc::files::Stat& stat) {
   result.st_size = static_cast<off_t>(stat.size);
   result.st_blksize = 4096;
   result.st_blocks = static_cast<blkcnt_t>((stat.size + 511) / 512);
-  result.st_atim = ToTime(stat.accessed_ns);
-  result.st_mtim = ToTime(stat.modified_ns);
-  result.st_ctim = ToTime(stat.changed_ns);
+  result.st_atim = common::ToTimespec(stat.accessed_ns);
+  result.st_mtim = common::ToTimespec(stat.modified_ns);
+  result.st_ctim = common::ToTimespec(stat.changed_ns);
   return result;
 }
 

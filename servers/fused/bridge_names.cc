@@ -8,14 +8,13 @@
 
 #include "absl/strings/match.h"
 #include "ipc/posix.h"
+#include "servers/common/timespec.h"
 #include "servers/fused/bridge.h"
 
 namespace fused {
 namespace {
 
 constexpr ino_t kUnknownInode = 0xffffffff;  // as libfuse has it: 0 would be no entry
-
-int64_t ToNs(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
 
 // What of setattr is a change to a file server, but for the size.
 ipc::files::Change ChangeOf(const struct stat& to, int mask) {
@@ -34,8 +33,8 @@ ipc::files::Change ChangeOf(const struct stat& to, int mask) {
   change.mode = to.st_mode & 07777;
   change.uid = to.st_uid;
   change.gid = to.st_gid;
-  change.accessed_ns = ToNs(to.st_atim);
-  change.modified_ns = ToNs(to.st_mtim);
+  change.accessed_ns = common::ToNs(to.st_atim);
+  change.modified_ns = common::ToNs(to.st_mtim);
   return change;
 }
 

@@ -97,7 +97,11 @@ int Main(ipc::Process& self) {
   if (arguments.empty() || arguments.size() > (shared ? 2 : 1)) {
     return Fail(absl::InvalidArgumentError("expected DIR [--allow-other]"));
   }
-  const Descriptor signals(TakeTermination());
+  if (self.has_virtual_time()) {
+    return Fail(absl::FailedPreconditionError(
+        "Linux asks in real time, which a simulated kernel has not; run it with --kernel=host"));
+  }
+  const common::Descriptor signals(TakeTermination());
   const auto folder = CheckMountPoint(arguments[0]);
   if (!folder.ok()) return Fail(folder.status());
   if (absl::Status may = CheckMayMount(shared); !may.ok()) return Fail(may);
@@ -116,7 +120,7 @@ int Main(ipc::Process& self) {
     std::printf("%s shows the name space; Ctrl-C or fusermount3 -u %s ends it\n", folder->c_str(),
                 folder->c_str());
     std::fflush(stdout);
-    ended = Attend(*channel, signals.get(), workers, bridge);
+    ended = Attend(*channel, signals.number(), workers, bridge);
   }
   return ended.ok() ? 0 : Fail(ended);
 }

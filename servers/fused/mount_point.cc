@@ -17,7 +17,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
-#include "servers/fused/descriptor.h"
+#include "servers/common/descriptor.h"
 
 namespace fused {
 namespace {
@@ -113,12 +113,12 @@ absl::Status CheckMayMount(bool shared) {
     return Wrong("fusermount3", "not installed, and only root mounts without; apt install fuse3");
   }
   // Also fusermount3 opens it as this user.
-  const Descriptor device(open(kDevice, O_RDWR | O_CLOEXEC));
-  if (device.get() < 0 && errno == EACCES) {
+  const common::Descriptor device(open(kDevice, O_RDWR | O_CLOEXEC));
+  if (device.number() < 0 && errno == EACCES) {
     return Wrong(kDevice, "not yours to open, so nothing can be mounted; as root: chmod 666 " +
                               std::string(kDevice));
   }
-  if (device.get() < 0) {
+  if (device.number() < 0) {
     return Wrong(kDevice, absl::StrCat("cannot be opened (", std::strerror(errno),
                                        "), so nothing can be mounted; is this a container that "
                                        "lacks the device?"));

@@ -33,9 +33,9 @@ bool IsNeverRefused(uint32_t opcode) {
   }
 }
 
-void AddTo(const Descriptor& epoll, int descriptor, uint32_t how) {
+void AddTo(const common::Descriptor& epoll, int descriptor, uint32_t how) {
   epoll_event event = {.events = EPOLLIN | how, .data = {.fd = descriptor}};
-  epoll_ctl(epoll.get(), EPOLL_CTL_ADD, descriptor, &event);
+  epoll_ctl(epoll.number(), EPOLL_CTL_ADD, descriptor, &event);
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ Workers::Workers(ipc::Process& self, fuse_session* session)
 }
 
 Workers::~Workers() {
-  eventfd_write(stop_.get(), 1);
+  eventfd_write(stop_.number(), 1);
   // Out of the table first: who is joined may need the lock to leave.
   std::list<Worker> leaving;
   {
@@ -92,9 +92,9 @@ void Workers::Run(Worker& worker) {
     const std::scoped_lock locked(lock_);
     by_thread_[std::this_thread::get_id()] = &worker;
   }
-  const Descriptor waits(epoll_create1(EPOLL_CLOEXEC));
+  const common::Descriptor waits(epoll_create1(EPOLL_CLOEXEC));
   AddTo(waits, fuse_session_fd(session_), EPOLLEXCLUSIVE);
-  AddTo(waits, stop_.get(), 0);
+  AddTo(waits, stop_.number(), 0);
   const ipc::MutableBytes room = worker.room().write().first(kRequestBytes);
   while (WaitForRequest(waits)) {
     const ssize_t bytes = read(fuse_session_fd(session_), room.data(), room.size());
@@ -114,13 +114,13 @@ void Workers::Run(Worker& worker) {
 }
 
 // False: they are to end.
-bool Workers::WaitForRequest(const Descriptor& waits) const {
+bool Workers::WaitForRequest(const common::Descriptor& waits) const {
   std::array<epoll_event, 2> events;
   for (;;) {
-    const int count = epoll_wait(waits.get(), events.data(), events.size(), -1);
+    const int count = epoll_wait(waits.number(), events.data(), events.size(), -1);
     if (count < 0 && errno != EINTR) return false;
     for (int i = 0; i < count; ++i) {
-      if (events[static_cast<size_t>(i)].data.fd == stop_.get()) return false;
+      if (events[static_cast<size_t>(i)].data.fd == stop_.number()) return false;
     }
     if (count > 0) return true;
   }
@@ -168,7 +168,7 @@ void Workers::Serve(Worker& worker, uint64_t bytes, bool last) {
   fuse_session_process_buf(session_, &request);
 }
 
-void Workers::Poke() const { eventfd_write(poke_.get(), 1); }
+void Workers::Poke() const { eventfd_write(poke_.number(), 1); }
 
 std::optional<absl::Time> Workers::CancelOverdue() {
   const std::scoped_lock locked(lock_);

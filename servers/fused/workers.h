@@ -33,7 +33,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ipc/process.h"
-#include "servers/fused/descriptor.h"
+#include "servers/common/descriptor.h"
 
 struct fuse_req;
 struct fuse_session;
@@ -81,7 +81,7 @@ class Workers {
   // Whether the file system has been unmounted.
   bool ended() const { return ended_; }
   // Readable when there is something to do for CancelOverdue, or it has ended.
-  int poke() const { return poke_.get(); }
+  int poke() const { return poke_.number(); }
   // Cancels whoever was to be interrupted and has had kPatience. When to look again; nothing: when
   // there is a poke.
   std::optional<absl::Time> CancelOverdue();
@@ -90,7 +90,7 @@ class Workers {
   friend class Interruptible;
   absl::Status Spawn();
   void Run(Worker& worker);
-  bool WaitForRequest(const Descriptor& waits) const;
+  bool WaitForRequest(const common::Descriptor& waits) const;
   bool BecomeBusy();
   bool Rest(Worker& worker);
   void Serve(Worker& worker, uint64_t bytes, bool last);
@@ -98,7 +98,7 @@ class Workers {
 
   ipc::Process& self_;
   fuse_session* const session_;
-  const Descriptor poke_, stop_;
+  const common::Descriptor poke_, stop_;
   std::atomic<bool> ended_ = false;
   std::mutex lock_;  // guards what follows
   std::condition_variable rests_;

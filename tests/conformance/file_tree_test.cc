@@ -76,6 +76,24 @@ TEST_CASE("files are made, listed, renamed and removed") {
             })});
 }
 
+TEST_CASE("who has as many files open as it may makes no more, and cuts none") {
+  RunWorld({ServingTree(), Client([](ipc::Process& self) {
+              const auto tree =
+                  ipc::FileServer::Connect(self, "/tree", {.deadline = kSoon}).value();
+              CHECK(ipc::WriteFile(self, "/tree/a", "text").ok());
+              std::vector<File> files;
+              for (size_t i = 0; i < ipc::ResourceManager::kMaxOpenFiles; ++i) {
+                files.push_back(tree.Open("/tree/a", O_RDONLY).value());
+              }
+              CHECK(ErrnoOf(tree.Open("/tree/new", O_WRONLY | O_CREAT)) == EMFILE);
+              CHECK(ErrnoOf(tree.Open("/tree/a", O_WRONLY | O_TRUNC)) == EMFILE);
+              CHECK(ErrnoOf(tree.Stat("/tree/new")) == ENOENT);
+              CHECK(tree.Stat("/tree/a").value().size == 4);
+              files.pop_back();
+              CHECK(tree.Open("/tree/new", O_WRONLY | O_CREAT).ok());
+            })});
+}
+
 TEST_CASE("permissions are those of the sender's user, as the kernel vouches for it") {
   if (tests::conformance::LacksOtherUsers()) return;
   tests::Shared<bool> made;

@@ -326,6 +326,20 @@ TEST_CASE("fsd: clients that die in the midst of reads and writes harm nobody") 
             })});
 }
 
+TEST_CASE("fsd: two folders are served under two names") {
+  const Folder one, two;
+  tests::Actor other = Serving(two, {"--name=/fs/other"});
+  other.name = "other";
+  RunWorld({Serving(one), other, Client([&](ipc::Process& self) {
+              CHECK(ipc::FileServer::Connect(self, "/fs", {.deadline = kSoon}).ok());
+              CHECK(tests::conformance::WaitUntil(
+                  self, [&] { return self.ListNames("/fs").value().size() == 2; }));
+              CHECK(ipc::WriteFile(self, "/fs/other/a", "two").ok());
+              CHECK(two.Contents("a") == "two");
+              CHECK(ErrnoOf(ipc::Rename(self, "/fs/other/a", "/fs/a")) == EXDEV);
+            })});
+}
+
 TEST_CASE("fsd: without a folder to export it ends with an error") {
   const auto report =
       tests::conformance::RunAny({{.name = "fsd", .main = fsd::Main, .arguments = {"/none/such"}}});

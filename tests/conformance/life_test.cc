@@ -93,6 +93,7 @@ TEST_CASE(
                        self.Attach("/s", {.unblock_pulse = true, .disconnect_pulse = true}).value();
                    ipc::Received request = channel.Receive().value();
                    const ipc::ProcessRef client = request.message()->info().sender;
+                   const uint32_t connection = request.message()->info().connection;
                    received = true;
                    CHECK(WaitUntil(self, ended));
                    CHECK(WaitUntil(self, [&] {
@@ -104,6 +105,7 @@ TEST_CASE(
                    ipc::Received last = channel.Receive().value();
                    CHECK(last.pulse()->code == ipc::Pulse::kDisconnect);
                    CHECK(last.pulse()->value == client.id());
+                   CHECK(last.pulse()->badge >= connection);  // the newest one
                    CHECK_FALSE(channel.Receive(ipc::Deadline::Poll()).ok());
                    return 0;
                  }},

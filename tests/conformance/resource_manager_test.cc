@@ -244,18 +244,6 @@ TEST_CASE("a client that dies takes its waits and its open files along") {
             })});
 }
 
-TEST_CASE("a client that closes its last file and opens another at once keeps that one") {
-  tests::Actor client = Client([](ipc::Process& self) {
-    for (int i = 0; i < 200; ++i) {
-      const File file = File::Open(self, "/pipe", O_RDWR, 0, kSoon).value();
-      CHECK(file.Write(BytesOfText("x")).value() == 1);
-      CHECK(ReadText(file) == "x");
-    }
-  });
-  client.scheduling.priority = 200;  // above the pulse that tells of its last connection
-  RunWorld({Piping(), client});
-}
-
 TEST_CASE("a server that dies fails every call with EIO") {
   tests::Actor manager = Piping();
   manager.service = false;

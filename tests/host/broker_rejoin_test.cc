@@ -261,7 +261,13 @@ TEST_CASE("rejoin: who does not come is not waited for long, and is refused and 
   world.ClaimAllOfTheClient();
   next.broker.OnTick(0);
   CHECK(next.broker.restoring());
+  next.outlet.now_ns = kLongPast;  // the machine has stood still: nobody's fault
+  next.broker.OnTick(1);
+  CHECK(next.broker.restoring());
+  CHECK(next.outlet.warnings.empty());
   next.broker.OnTick(kLongPast);
+  REQUIRE(next.outlet.warnings.size() == 1);
+  CHECK(next.outlet.warnings[0].find("as launched (pid ") != std::string::npos);
   next.broker.CheckInvariants();
   CHECK(world.Answered(world.client));
   CHECK(next.Notice<ChannelGone>(world.client.peer).first.connection == world.connected.connection);

@@ -27,11 +27,12 @@ struct FakeOutlet final : BrokerOutlet {
   void Kill(PeerId peer, const UniqueFd&) override { killed.push_back(peer); }
   uint64_t Random() override { return random(); }
   int64_t Now() override { return now_ns; }
-  void Warn(const std::string&) override {}
+  void Warn(const std::string& line) override { warnings.push_back(line); }
 
   std::map<PeerId, std::deque<Packet>> sent;
   std::set<PeerId> dropped, behind;
   std::vector<PeerId> killed;
+  std::vector<std::string> warnings;
   std::mt19937_64 random{1};
   int64_t now_ns = 0;
 };

@@ -52,6 +52,7 @@ class Shared {
     return value;
   }
   T operator++() { return value_->fetch_add(1) + 1; }
+  T operator--() { return value_->fetch_sub(1) - 1; }
 
  private:
   InSharedMemory<std::atomic<T>> value_;

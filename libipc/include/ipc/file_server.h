@@ -70,8 +70,7 @@ absl::Status Rename(Process& self, absl::string_view from, absl::string_view to)
 absl::Status MakeDirectory(Process& self, absl::string_view path, uint32_t mode = 0777);
 
 // What `cat PATH` prints and `echo TEXT >PATH` does, for what fits one message: opened, read or
-// written, and closed by one send. EMSGSIZE: more than files::kMaxPayloadBytes. A short write is
-// EIO.
+// written, and closed by one send. EMSGSIZE: files::kMaxPayloadBytes or more. A short write is EIO.
 absl::StatusOr<std::string> ReadFile(Process& self, absl::string_view path, Deadline deadline = {});
 absl::Status WriteFile(Process& self, absl::string_view path, absl::string_view text,
                        Deadline deadline = {});

@@ -95,6 +95,9 @@ class Process {
   ProcessRef me() const;
   uint32_t uid() const;
   uint32_t gid() const;
+  // Whether the kernel is a simulated one. For servers that stand for something of the host's: what
+  // they wait for there takes no virtual time, blocks all other programs, and makes runs differ.
+  bool has_virtual_time() const;
 
   // -- Names (N1 to N5). All but CreateChannel and Connect block for the name server's answer.
 

@@ -23,7 +23,7 @@
 // and will end itself, a disk's read, it defers: see FileCall::Defer.
 //
 // Threads: operations run one at a time, at their client's priority; one that is tried again, at
-// that of the client whose operation has woken it. With a pool (ServeOptions), one at a time on
+// that of the client whose operation has woken it. With a pool of threads, one at a time on
 // each node, and several on different nodes.
 #ifndef PARLEY_LIBIPC_INCLUDE_IPC_RESOURCE_MANAGER_H_
 #define PARLEY_LIBIPC_INCLUDE_IPC_RESOURCE_MANAGER_H_
@@ -102,11 +102,6 @@ struct Mount {
   std::shared_ptr<Node> root;
 };
 
-// How a manager serves.
-struct ServeOptions {
-  PoolOptions pool = {};  // one thread
-};
-
 class ResourceManager {
  public:
   static constexpr size_t kMaxOpenFiles = 1024;  // of one client process; then EMFILE
@@ -119,8 +114,8 @@ class ResourceManager {
   // Attaches the names and serves until the process ends, or a name cannot be had: the exit status
   // for Main, after a line on stderr.
   int Run(Process& self, absl::string_view path, std::shared_ptr<Node> root,
-          const ServeOptions& options = {});
-  int Run(Process& self, std::vector<Mount> mounts, const ServeOptions& options = {});
+          const PoolOptions& pool = {});
+  int Run(Process& self, std::vector<Mount> mounts, const PoolOptions& pool = {});
 
  protected:
   // -- What a device does. `bytes` is where the client wants the data, or has it.

@@ -13,10 +13,10 @@
 
 namespace ipc {
 
-// Numbers of threads. REQUIRES: 1 <= low_water <= high_water <= maximum, increment >= 1.
+// Numbers of threads: 1 <= low_water <= high_water <= maximum, increment >= 1.
 struct PoolOptions {
   int low_water = 1;   // with fewer waiting, `increment` more are started
-  int high_water = 1;  // with more waiting, one ends
+  int high_water = 1;  // with more waiting, whoever gets done ends (but for the caller of Run)
   int increment = 1;
   int maximum = 1;  // of them all
 };
@@ -33,7 +33,7 @@ class ThreadPool {
 
   // Runs turns, on the calling thread and on those it starts, until the caller's returns false;
   // then all others are cancelled and joined. A thread that cannot be started is done without.
-  // kInvalidArgument: the options. kQuotaExhausted: no memory for its lock.
+  // kInvalidArgument: options that make no sense. kQuotaExhausted: no memory for its lock.
   absl::Status Run(Turn turn);
 
  private:
@@ -48,6 +48,7 @@ class ThreadPool {
   std::optional<Mutex> mutex_;  // guards what follows; none for a pool of one
   std::list<Worker> workers_;
   int waiting_ = 1, all_ = 1;  // the caller of Run
+  bool ending_ = false;
 };
 
 }  // namespace ipc

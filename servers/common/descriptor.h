@@ -1,12 +1,12 @@
-// An open file descriptor; closed with it.
-#ifndef PARLEY_SERVERS_FSD_DESCRIPTOR_H_
-#define PARLEY_SERVERS_FSD_DESCRIPTOR_H_
+// A descriptor of the host's that closes itself.
+#ifndef PARLEY_SERVERS_COMMON_DESCRIPTOR_H_
+#define PARLEY_SERVERS_COMMON_DESCRIPTOR_H_
 
 #include <unistd.h>
 
 #include <utility>
 
-namespace fsd {
+namespace common {
 
 class Descriptor {
  public:
@@ -26,6 +26,6 @@ class Descriptor {
   int number_;
 };
 
-}  // namespace fsd
+}  // namespace common
 
-#endif  // PARLEY_SERVERS_FSD_DESCRIPTOR_H_
+#endif  // PARLEY_SERVERS_COMMON_DESCRIPTOR_H_
