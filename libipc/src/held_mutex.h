@@ -2,8 +2,6 @@
 #ifndef PARLEY_LIBIPC_SRC_HELD_MUTEX_H_
 #define PARLEY_LIBIPC_SRC_HELD_MUTEX_H_
 
-#include <utility>
-
 #include "ipc/thread.h"
 
 namespace ipc {

@@ -14,8 +14,9 @@ inline constexpr char kName[] = "/fs";
 
 // Arguments: FOLDER [--name=/PATH] [--device-mbps=N]. Without N the disk is the host's, by
 // io_uring, many transfers at a time. With it the folder lies on a device that transfers N million
-// bytes a second, one request at a time, the highest priority first. Where time is virtual there is
-// always such a device, without N one that takes no time: a run does not depend on the host's disk.
+// bytes a second, one request at a time, the highest priority first (0: in no time). Where time is
+// virtual there is always such a device, without N one that takes no time: a run does not depend on
+// the host's disk.
 int Main(ipc::Process& self);
 
 }  // namespace fsd
