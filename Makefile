@@ -47,11 +47,12 @@ PEER_OBJECTS := $(call objects,$(PEER_SOURCES)) \
 # --- How
 ABSEIL := absl_status absl_statusor absl_strings absl_time absl_flat_hash_map absl_flat_hash_set \
           absl_inlined_vector absl_span absl_str_format absl_hash absl_cord
-OPTIMIZE = $(if $(SAN),-O1 -fsanitize=$(SAN) -fno-omit-frame-pointer,-O2)
-$(BUILD)/obj/tests/core/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-$(BUILD)/obj/tests/bench/%.o: OPTIMIZE = -O2 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-$(BUILD)/obj/tests/%.o: OPTIMIZE = -O0 $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
+SANITIZE = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+# The tests' own code is compiled fast, what it tests (and the core's models) runs fast.
+OPTIMIZE = $(if $(SAN),-O1,-O2)
+$(BUILD)/obj/tests/%.o: OPTIMIZE = -O0
+$(BUILD)/obj/tests/core/%.o $(BUILD)/obj/tests/bench/%.o: OPTIMIZE = $(if $(SAN),-O1,-O2)
+CXXFLAGS += -std=c++20 -g1 $(OPTIMIZE) $(SANITIZE) -fPIC -Wall -Wextra -Werror -I. -Ilibipc/include
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 # Evaluated when first used: scripts/setup may have to install pkg-config first.
 LIB_LIBS  = $(shell pkg-config --libs $(ABSEIL)) -lboost_context -luring -lcrypto -pthread
@@ -66,10 +67,18 @@ $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 .PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
 all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
-$(BUILD)/obj/%.o: %.cc | setup
+# The common headers, once for each level of optimization.
+PRECOMPILED = $(BUILD)/precompiled/headers$(OPTIMIZE).h
+$(BUILD)/precompiled/headers-O%.h.gch: OPTIMIZE = -O$*
+$(BUILD)/precompiled/headers-O%.h.gch: scripts/precompiled.h | setup
+	$(call say,CXX   ,$< at -O$*)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) -x c++-header $< -o $@
+
+$(BUILD)/obj/%.o: %.cc $(patsubst %,$(BUILD)/precompiled/headers%.h.gch,-O0 $(OPTIMIZE)) | setup
 	$(call say,CXX   ,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CXX) -include $(PRECOMPILED) -Winvalid-pch $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/lib/libparley.a: $(LIB_OBJECTS)
 	$(call say,AR    ,$@)

@@ -1,4 +1,6 @@
 // Conformance: deadlines and unblocking (D1 to D5).
+#include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
 #include "tests/conformance/any_kernel.h"
 
 namespace {
@@ -11,6 +13,7 @@ using tests::conformance::kSoon;
 using tests::conformance::LetBlock;
 using tests::conformance::LongEnoughToBeReceived;
 using tests::conformance::Margin;
+using tests::conformance::OnHost;
 using tests::conformance::OpenSoon;
 using tests::conformance::RunWorld;
 using tests::conformance::WaitUntil;
@@ -199,6 +202,26 @@ TEST_CASE("D5 cancel of a thread counts as its deadline, now or at its next bloc
                ipc::Thread busy = self.Spawn({}, work).value();
                CHECK(busy.Cancel().ok());
                CHECK(busy.Join().ok());
+               return 0;
+             }}});
+}
+
+TEST_CASE("the wall's clock is the host's; in virtual time it begins with the year 2000") {
+  const absl::Time before = absl::Now();
+  RunWorld({{.name = "alone", .main = [&](ipc::Process& self) {
+               const absl::Time begin = self.WallTime();
+               const absl::Time day =
+                   absl::FromCivil(absl::CivilDay(2000, 1, 1), absl::UTCTimeZone());
+               if (OnHost()) {
+                 CHECK(begin >= before);
+                 CHECK(begin <= absl::Now());
+               } else {
+                 CHECK(begin >= day);
+                 CHECK(begin < day + Margin());
+               }
+               const absl::Time now = self.Now();
+               CHECK(self.Sleep(Margin()).ok());
+               if (!OnHost()) CHECK(self.WallTime() - begin >= self.Now() - now);
                return 0;
              }}});
 }
