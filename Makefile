@@ -69,13 +69,15 @@ all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/lib/libparley.a $(BUILD)/
 
 # The common headers, once for each level of optimization.
 PRECOMPILED = $(BUILD)/precompiled/headers$(OPTIMIZE).h
+ALL_PRECOMPILED := $(patsubst %,$(BUILD)/precompiled/headers%.h.gch,-O0 $(OPTIMIZE))
+.SECONDARY: $(ALL_PRECOMPILED)
 $(BUILD)/precompiled/headers-O%.h.gch: OPTIMIZE = -O$*
 $(BUILD)/precompiled/headers-O%.h.gch: scripts/precompiled.h | setup
 	$(call say,CXX   ,$< at -O$*)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS) -x c++-header $< -o $@
 
-$(BUILD)/obj/%.o: %.cc $(patsubst %,$(BUILD)/precompiled/headers%.h.gch,-O0 $(OPTIMIZE)) | setup
+$(BUILD)/obj/%.o: %.cc $(ALL_PRECOMPILED) | setup
 	$(call say,CXX   ,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) -include $(PRECOMPILED) -Winvalid-pch $(CXXFLAGS) -MMD -MP -c $< -o $@
