@@ -1,4 +1,5 @@
-// The graphics server's loop: clients' messages and the ticks of the frame clock.
+// The graphics server: one thread for clients' messages and the ticks of the frame clock, one for
+// the screen's files.
 #include "servers/gfxd/gfxd.h"
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include "absl/strings/numbers.h"
 #include "servers/gfxd/compositor.h"
 #include "servers/gfxd/protocol.h"
+#include "servers/gfxd/screen.h"
+#include "servers/gfxd/screen_files.h"
 
 namespace gfxd {
 namespace {
@@ -21,20 +24,19 @@ constexpr int64_t kPeriodNs = 1'000'000'000 / 30;
 constexpr size_t kMaxWatchers = 64;
 constexpr absl::Duration kRequestCost = absl::Microseconds(10);  // of CPU time
 
+Rect RectOf(const FrameDamage& damage) { return {damage.x, damage.y, damage.width, damage.height}; }
+
 class Server {
  public:
-  Server(ipc::Process& self, int width, int height, ipc::Region framebuffers, int64_t first_tick_ns)
-      : self_(self),
-        width_(width),
-        height_(height),
-        framebuffers_(std::move(framebuffers)),
-        next_tick_ns_(first_tick_ns) {}
+  Server(ipc::Process& self, Screen& screen, int64_t first_tick_ns)
+      : self_(self), screen_(screen), next_tick_ns_(first_tick_ns) {}
 
   void Handle(ipc::Received& received) {
     if (ipc::Message* message = received.message()) {
       self_.Charge(kRequestCost);
       Dispatch(*message);
     } else if (received.pulse()->code == ipc::Pulse::kDisconnect) {
+      changed_.Add(bounds());
       Retire(scene_.DropOwner(received.pulse()->value));
     } else if (received.pulse()->code == kTick) {
       Tick(received.pulse()->count);
@@ -47,10 +49,12 @@ class Server {
     if (message.Is<PresentInlineRequest>()) return PresentInline(message);
     if (message.Is<CreateSurfaceRequest>()) return CreateSurface(message);
     if (message.Is<DestroySurfaceRequest>()) return DestroySurface(message);
+    if (message.Is<PlaceSurfaceRequest>()) return PlaceSurface(message);
     if (message.Is<WatchRequest>()) return Watch(message);
     if (message.Is<FramebufferRequest>()) return ShowFramebuffer(message);
     if (!message.As<ScreenRequest>().ok()) return;
-    message.Reply(ScreenReply{width_, height_, kPeriodNs, next_tick_ns_}).IgnoreError();
+    message.Reply(ScreenReply{screen_.width(), screen_.height(), kPeriodNs, next_tick_ns_})
+        .IgnoreError();
   }
 
   void CreateSurface(ipc::Message& message) {
@@ -71,10 +75,26 @@ class Server {
   void DestroySurface(ipc::Message& message) {
     const auto request = message.As<DestroySurfaceRequest>();
     if (!request.ok()) return;
-    auto frames = scene_.Destroy(message.info().sender.id(), request->surface);
-    if (!frames.ok()) return Refuse(message, frames.status());
-    Retire(*std::move(frames));
+    const uint64_t owner = message.info().sender.id();
+    const auto surface = scene_.Find(owner, request->surface);
+    if (!surface.ok()) return Refuse(message, surface.status());
+    changed_.Add((*surface)->layer.place);
+    Retire(scene_.Destroy(owner, request->surface).value());
     message.Reply(DestroySurfaceReply{}).IgnoreError();
+  }
+
+  void PlaceSurface(ipc::Message& message) {
+    const auto request = message.As<PlaceSurfaceRequest>();
+    if (!request.ok()) return;
+    auto surface = scene_.Find(message.info().sender.id(), request->surface);
+    if (!surface.ok()) return Refuse(message, surface.status());
+    SurfaceLayer& layer = (*surface)->layer;
+    changed_.Add(layer.place);
+    if (absl::Status placed = PlaceLayer(*request, layer); !placed.ok()) {
+      return Refuse(message, placed);
+    }
+    changed_.Add(layer.place);
+    message.Reply(PlaceSurfaceReply{}).IgnoreError();
   }
 
   void Present(ipc::Message& message) {
@@ -84,6 +104,7 @@ class Server {
     if (!surface.ok()) return Refuse(message, surface.status());
     const SurfaceLayer& layer = (*surface)->layer;
     SurfaceFrame frame;
+    frame.changed = RectOf(request->damage);
     uint64_t available = 0;
     if (request->source == Source::kReferenced) {
       auto lease = message.Region(0);
@@ -114,6 +135,7 @@ class Server {
       return Refuse(message, absl::InvalidArgumentError("the frame's pixels are not all there"));
     }
     SurfaceFrame frame;
+    frame.changed = RectOf(request.damage);
     frame.copy = TakeBuffer(bytes);
     if (!message.Read(kHead, absl::MakeSpan(frame.copy)).ok()) return;
     Enter(message, request.surface, request.target_ns, std::move(frame), request.target_ns != 0);
@@ -143,7 +165,7 @@ class Server {
 
   void ShowFramebuffer(ipc::Message& message) {
     if (!message.As<FramebufferRequest>().ok()) return;
-    const auto token = framebuffers_.Grant(message.info().sender, ipc::Access::kRead);
+    const auto token = screen_.framebuffers().Grant(message.info().sender, ipc::Access::kRead);
     if (!token.ok()) return Refuse(message, token.status());
     message.Reply(FramebufferReply{*token}).IgnoreError();
   }
@@ -151,12 +173,15 @@ class Server {
   void Tick(uint32_t count) {
     if (count > 1) self_.Count("ticks_missed", count - 1);
     next_tick_ns_ += int64_t{count} * kPeriodNs;
-    std::vector<SurfaceFrame> retired = scene_.Advance(now_ns());
-    const uint64_t frame_number = ++frames_composed_;
-    const size_t offset = frame_number % kFramebuffers * static_cast<size_t>(width_) *
-                          static_cast<size_t>(height_) * sizeof(Pixel);
-    auto* pixels = reinterpret_cast<Pixel*>(framebuffers_.write().subspan(offset).data());
-    self_.Charge(Compose(scene_, {pixels, width_, height_}));
+    std::vector<SurfaceFrame> retired =
+        scene_.Advance(now_ns(), [this](const SurfaceScene::Surface& surface) {
+          changed_.Add(DamageOf(surface.layer, *surface.shown));
+        });
+    AddAppearances(scene_, changed_);
+    const uint64_t frame = screen_.Next(changed_, [this](const Damage& damage, Canvas canvas) {
+      self_.Charge(Compose(scene_, damage, canvas));
+    });
+    changed_.Clear();
     const int64_t shown_ns = now_ns();
     for (SurfaceScene::Surface* surface : scene_.FromBelow()) {
       if (surface->shown && surface->shown->shown_ns == 0) surface->shown->shown_ns = shown_ns;
@@ -164,7 +189,7 @@ class Server {
     self_.Count("frames_composed");
     Retire(std::move(retired));
     std::erase_if(watchers_, [&](const ipc::EventToken& event) {
-      const absl::Status status = self_.Deliver(event, frame_number);
+      const absl::Status status = self_.Deliver(event, frame);
       return !status.ok() && !absl::IsResourceExhausted(status);  // a slow one may miss a frame
     });
   }
@@ -191,16 +216,15 @@ class Server {
     message.ReplyError(why).IgnoreError();
   }
 
+  Rect bounds() const { return {0, 0, screen_.width(), screen_.height()}; }
   int64_t now_ns() const { return absl::ToUnixNanos(self_.Now()); }
 
   ipc::Process& self_;
-  const int width_;
-  const int height_;
-  ipc::Region framebuffers_;
+  Screen& screen_;
   SurfaceScene scene_;
+  Damage changed_;  // since the last frame was composed
   std::vector<ipc::EventToken> watchers_;
   std::vector<std::vector<std::byte>> free_buffers_;
-  uint64_t frames_composed_ = 0;
   int64_t next_tick_ns_;
 };
 
@@ -220,10 +244,8 @@ int Main(ipc::Process& self) {
     std::fprintf(stderr, "usage: gfxd WIDTH HEIGHT\n");
     return 2;
   }
-  const uint64_t bytes =
-      static_cast<uint64_t>(width) * static_cast<uint64_t>(height) * sizeof(Pixel);
-  auto framebuffers = self.CreateRegion(kFramebuffers * bytes, {.others_may_write = false});
-  if (!framebuffers.ok()) return Fail(framebuffers.status());
+  auto screen = Screen::Make(self, width, height);
+  if (!screen.ok()) return Fail(screen.status());
   auto channel = self.Attach(kName, {.disconnect_pulse = true});
   if (!channel.ok()) return Fail(channel.status());
   auto clock = channel->MakeTimer(kTick, 0, kTickPriority);
@@ -231,12 +253,16 @@ int Main(ipc::Process& self) {
   const absl::Time first_tick = self.Now() + absl::Nanoseconds(kPeriodNs);
   if (auto status = clock->Arm(first_tick, absl::Nanoseconds(kPeriodNs)); !status.ok())
     return Fail(status);
-  Server server(self, width, height, *std::move(framebuffers), absl::ToUnixNanos(first_tick));
-  for (;;) {
-    auto received = channel->Receive();
-    if (!received.ok()) return 0;
-    server.Handle(*received);
-  }
+  Server server(self, *screen, absl::ToUnixNanos(first_tick));
+  const auto compositor = self.Spawn({.name = "compositor"}, [&] {
+    for (;;) {
+      auto received = channel->Receive();
+      if (!received.ok()) return;
+      server.Handle(*received);
+    }
+  });
+  if (!compositor.ok()) return Fail(compositor.status());
+  return ServeScreenFiles(self, *screen);
 }
 
 }  // namespace gfxd

@@ -1,4 +1,4 @@
-// Fill, source-over, and YUV conversion combined with bilinear scaling. See pixel.h.
+// Fill, source-over and YUV conversion, both combined with bilinear scaling. See pixel.h.
 #include "servers/gfxd/pixel.h"
 
 #include <algorithm>
@@ -84,6 +84,68 @@ Pixel Over(Pixel source, Pixel below) {
   return result;
 }
 
+void OverRow(const Pixel* source, int count, Pixel* out) {
+  for (int i = 0; i < count; ++i) {
+    const Pixel pixel = source[i];
+    if (pixel >> 24 == 255) {
+      out[i] = pixel;
+    } else if (pixel != 0) {
+      out[i] = Over(pixel, out[i]);
+    }
+  }
+}
+
+uint32_t ByteAt(const std::byte* bytes) { return std::to_integer<uint32_t>(*bytes); }
+
+// `count` pixels of a row, from `first` on, as Pixels: where they are, or in `buffer`.
+const Pixel* RowOf(const Image& image, int y, int first, int count, Pixel* buffer) {
+  const ptrdiff_t size = static_cast<ptrdiff_t>(BytesPerPixel(image.format));
+  const std::byte* bytes = image.bytes + (static_cast<ptrdiff_t>(y) * image.width + first) * size;
+  if (image.format == PixelFormat::kRgba) return reinterpret_cast<const Pixel*>(bytes);
+  for (int i = 0; i < count; ++i, bytes += size) {
+    if (image.format == PixelFormat::kBgra) {
+      buffer[i] = Rgba(ByteAt(bytes + 2), ByteAt(bytes + 1), ByteAt(bytes), ByteAt(bytes + 3));
+    } else if (image.format == PixelFormat::kRgb565) {
+      const uint32_t bits = ByteAt(bytes) | ByteAt(bytes + 1) << 8;
+      const uint32_t red = bits >> 11, green = bits >> 5 & 63, blue = bits & 31;
+      buffer[i] = Rgba(red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2);
+    } else {
+      buffer[i] = Rgba(ByteAt(bytes), ByteAt(bytes), ByteAt(bytes));
+    }
+  }
+  return buffer;
+}
+
+// Two channels at a time: a sum of two has room in 16 bits.
+Pixel Mix(Pixel a, Pixel b, int weight_next) {
+  const auto weight = static_cast<uint32_t>(weight_next);
+  constexpr uint32_t kTwo = 0x00FF00FF, kHalf = 0x00800080;
+  const uint32_t low = ((a & kTwo) * (256 - weight) + (b & kTwo) * weight + kHalf) >> 8 & kTwo;
+  const uint32_t high =
+      ((a >> 8 & kTwo) * (256 - weight) + (b >> 8 & kTwo) * weight + kHalf) & ~kTwo;
+  return low | high;
+}
+
+void BlendScaled(Canvas canvas, const Image& image, const Rect& rect, const Rect& visible) {
+  const auto taps = TapsFor(visible.x - rect.x, visible.width, rect.width, image.width);
+  const int first = taps.front().index, count = taps.back().next - first + 1;
+  const auto row = [count] { return std::vector<Pixel>(static_cast<size_t>(count)); };
+  std::vector<Pixel> above_row = row(), below_row = row(), mixed = row();
+  std::vector<Pixel> scaled(taps.size());
+  for (int y = visible.y; y < visible.y + visible.height; ++y) {
+    const Tap tap = TapAt(y - rect.y, rect.height, image.height);
+    const Pixel* above = RowOf(image, tap.index, first, count, above_row.data());
+    const Pixel* below = RowOf(image, tap.next, first, count, below_row.data());
+    for (size_t i = 0; i < mixed.size(); ++i) mixed[i] = Mix(above[i], below[i], tap.weight_next);
+    for (size_t i = 0; i < taps.size(); ++i) {
+      const auto at = static_cast<size_t>(taps[i].index - first);
+      const auto next = static_cast<size_t>(taps[i].next - first);
+      scaled[i] = Mix(mixed[at], mixed[next], taps[i].weight_next);
+    }
+    OverRow(scaled.data(), visible.width, canvas.row(y) + visible.x);
+  }
+}
+
 }  // namespace
 
 Rect Intersect(const Rect& a, const Rect& b) {
@@ -96,6 +158,14 @@ Rect Intersect(const Rect& a, const Rect& b) {
           static_cast<int>(std::max<int64_t>(bottom - top, 0))};
 }
 
+Rect Union(const Rect& a, const Rect& b) {
+  if (IsEmpty(a)) return b;
+  if (IsEmpty(b)) return a;
+  const int left = std::min(a.x, b.x), top = std::min(a.y, b.y);
+  return {left, top, std::max(a.x + a.width, b.x + b.width) - left,
+          std::max(a.y + a.height, b.y + b.height) - top};
+}
+
 void Fill(Canvas canvas, Rect rect, Pixel color) {
   const Rect visible = Intersect(rect, canvas.bounds());
   for (int y = visible.y; y < visible.y + visible.height; ++y) {
@@ -103,25 +173,23 @@ void Fill(Canvas canvas, Rect rect, Pixel color) {
   }
 }
 
-void BlendOver(Canvas canvas, Picture picture, int x, int y) {
-  const Rect visible = Intersect({x, y, picture.width, picture.height}, canvas.bounds());
-  for (int row = visible.y; row < visible.y + visible.height; ++row) {
-    const Pixel* source = picture.row(row - y) + (visible.x - x);
-    Pixel* out = canvas.row(row) + visible.x;
-    for (int i = 0; i < visible.width; ++i) {
-      const Pixel pixel = source[i];
-      if (pixel >> 24 == 255) {
-        out[i] = pixel;
-      } else if (pixel != 0) {
-        out[i] = Over(pixel, out[i]);
-      }
-    }
+void Blend(Canvas canvas, const Image& image, Rect rect) {
+  const Rect visible = Intersect(rect, canvas.bounds());
+  if (IsEmpty(visible) || image.width <= 0 || image.height <= 0) return;
+  if (rect.width != image.width || rect.height != image.height) {
+    return BlendScaled(canvas, image, rect, visible);
+  }
+  std::vector<Pixel> buffer(static_cast<size_t>(visible.width));
+  for (int y = visible.y; y < visible.y + visible.height; ++y) {
+    const Pixel* source =
+        RowOf(image, y - rect.y, visible.x - rect.x, visible.width, buffer.data());
+    OverRow(source, visible.width, canvas.row(y) + visible.x);
   }
 }
 
 void DrawYuv(Canvas canvas, const YuvFrame& frame, Rect rect) {
   const Rect visible = Intersect(rect, canvas.bounds());
-  if (visible.width == 0 || visible.height == 0 || frame.width <= 0 || frame.height <= 0) return;
+  if (IsEmpty(visible) || frame.width <= 0 || frame.height <= 0) return;
   const int chroma_width = (frame.width + 1) / 2;
   const int chroma_height = (frame.height + 1) / 2;
   const ptrdiff_t luma_bytes = static_cast<ptrdiff_t>(frame.width) * frame.height;

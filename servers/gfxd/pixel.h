@@ -2,10 +2,11 @@
 //
 // A Pixel is four bytes, red first, premultiplied by its alpha. Source bytes may come straight from
 // a client's region and may change while they are read: every function gives some picture for any
-// bytes whatever.
+// bytes whatever. What is drawn in parts, each with a clip of its own, is the same picture.
 #ifndef PARLEY_SERVERS_GFXD_PIXEL_H_
 #define PARLEY_SERVERS_GFXD_PIXEL_H_
 
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -29,12 +30,17 @@ struct Rect {
 };
 Rect Intersect(const Rect& a, const Rect& b);  // width and height 0 if they do not meet
 
+Rect Union(const Rect& a, const Rect& b);  // the least that covers both; an empty one counts not
+constexpr bool IsEmpty(const Rect& rect) { return rect.width <= 0 || rect.height <= 0; }
+constexpr int64_t AreaOf(const Rect& rect) { return int64_t{rect.width} * rect.height; }
+
 // REQUIRES of both: `pixels` holds width * height pixels, row after row.
 struct Canvas {
   Pixel* pixels = nullptr;
   int width = 0;
   int height = 0;
-  Rect bounds() const { return {0, 0, width, height}; }
+  Rect clip = {0, 0, INT_MAX, INT_MAX};  // nothing is drawn outside
+  Rect bounds() const { return Intersect({0, 0, width, height}, clip); }
   Pixel* row(int y) const { return pixels + static_cast<ptrdiff_t>(y) * width; }
 };
 struct Picture {
@@ -42,6 +48,24 @@ struct Picture {
   int width = 0;
   int height = 0;
   const Pixel* row(int y) const { return pixels + static_cast<ptrdiff_t>(y) * width; }
+};
+
+// Pixels as clients have them; of several bytes the lowest first.
+enum class PixelFormat : uint8_t {
+  kRgba,    // a Pixel
+  kBgra,    // the same, blue first
+  kRgb565,  // two bytes, blue in the lowest bits; opaque
+  kGray8,   // one byte; opaque
+};
+constexpr size_t BytesPerPixel(PixelFormat format) {
+  return format == PixelFormat::kGray8 ? 1 : format == PixelFormat::kRgb565 ? 2 : sizeof(Pixel);
+}
+// REQUIRES: `bytes` holds width * height pixels, row after row, and is aligned to a Pixel if kRgba.
+struct Image {
+  const std::byte* bytes = nullptr;
+  int width = 0;
+  int height = 0;
+  PixelFormat format = PixelFormat::kRgba;
 };
 
 // A planar YUV 4:2:0 frame of 8 bits, limited range: luma, then both chroma planes at half the
@@ -62,11 +86,10 @@ constexpr size_t YuvBytes(int width, int height) {
 // Fills the part of `rect` that lies on the canvas.
 void Fill(Canvas canvas, Rect rect, Pixel color);
 
-// Source-over of a picture, its top left corner at (x, y); clipped.
-void BlendOver(Canvas canvas, Picture picture, int x, int y);
+// Source-over of an image, scaled to `rect` (bilinear, in both directions); clipped.
+void Blend(Canvas canvas, const Image& image, Rect rect);
 
-// Converts a frame, scales it to `rect` (bilinear, in both directions) and draws it opaque;
-// clipped.
+// Converts a frame, scales it to `rect` in the same way and draws it opaque; clipped.
 void DrawYuv(Canvas canvas, const YuvFrame& frame, Rect rect);
 
 // Three bytes a pixel, red first, alpha left out: what encoders take.

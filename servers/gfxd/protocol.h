@@ -5,12 +5,16 @@
 // whose time has come, composes all surfaces into the next of its framebuffers, and tells those who
 // watch. Where a frame's pixels are is the client's choice:
 //   kReferenced  in a region reference of the message (R5). The reply comes when the frame has left
-//   the screen, so
-//                a film keeps as many messages under way as it has frames in flight (R10).
+//                the screen, so a film keeps as many messages under way as it has frames in flight
+//                (R10).
 //   kGranted     in a region that was granted once, by token, when the surface was made (R2 to R4).
 //   inline       in the message itself, behind a PresentInlineRequest; gfxd takes a copy at once.
 // The reply to a frame that has no time (target_ns 0) and is not referenced comes at once; any
 // other's when the frame has left the screen.
+//
+// What the screen shows is also two files: /dev/gfx/fb0, the pixels as they are in a framebuffer,
+// and /dev/gfx/fb0.png. Each begins anew with the frame that is shown whenever it is read from its
+// beginning.
 //
 // Errors are replies: kNotFound (a surface that is not this client's), kInvalidArgument,
 // kResourceExhausted. A client's surfaces end when it dies.
@@ -26,6 +30,7 @@
 namespace gfxd {
 
 inline constexpr char kName[] = "/gfx";
+inline constexpr char kFolder[] = "/dev/gfx";
 inline constexpr int kFramebuffers = 2;  // one is shown while the next is composed
 
 struct ScreenRequest {
@@ -41,17 +46,20 @@ struct ScreenReply {
 
 enum class Format : uint8_t {
   kRgba = 0,         // 4 bytes a pixel, red first, premultiplied by alpha
-  kYuv420Bt601 = 1,  // planar, 8 bits, limited range; opaque, scaled to the surface's place
+  kYuv420Bt601 = 1,  // planar, 8 bits, limited range; opaque
   kYuv420Bt709 = 2,
+  kBgra = 3,    // as kRgba, blue first
+  kRgb565 = 4,  // 2 bytes a pixel, the lower first, blue in the lowest bits; opaque
+  kGray8 = 5,   // 1 byte a pixel; opaque
 };
 struct CreateSurfaceRequest {
   static constexpr ipc::MessageType kType{.code = 3, .version = 1};
   ipc::Token pixels;  // a region granted to gfxd for reading, for kGranted; or null
   int32_t width = 0;  // of a frame, pixels
   int32_t height = 0;
-  int32_t x = 0;  // its place on the screen; an RGBA surface is shown at its own size
+  int32_t x = 0;  // its place on the screen
   int32_t y = 0;
-  int32_t shown_width = 0;
+  int32_t shown_width = 0;  // its frames are scaled to this; 0: as wide, or high, as a frame
   int32_t shown_height = 0;
   int32_t depth = 0;  // the higher lies above
   Format format = Format::kRgba;
@@ -70,21 +78,46 @@ struct DestroySurfaceReply {
   static constexpr ipc::MessageType kType{.code = 6, .version = 1};
 };
 
+// Moves, scales, raises or lowers a surface, at the next tick.
+struct PlaceSurfaceRequest {
+  static constexpr ipc::MessageType kType{.code = 14, .version = 1};
+  uint32_t surface = 0;
+  int32_t x = 0;  // as in CreateSurfaceRequest
+  int32_t y = 0;
+  int32_t shown_width = 0;
+  int32_t shown_height = 0;
+  int32_t depth = 0;
+};
+struct PlaceSurfaceReply {
+  static constexpr ipc::MessageType kType{.code = 15, .version = 1};
+};
+
+// Damage: which of a frame's pixels differ from those of the frame that comes before it, by its
+// time, on the surface. Width or height 0: any of them may. The others need not be drawn again.
+struct FrameDamage {
+  int32_t x = 0;
+  int32_t y = 0;
+  int32_t width = 0;
+  int32_t height = 0;
+};
+
 enum class Source : uint8_t { kReferenced = 0, kGranted = 1 };
 struct PresentRequest {
-  static constexpr ipc::MessageType kType{.code = 7, .version = 1};
+  static constexpr ipc::MessageType kType{.code = 7, .version = 2};
   int64_t target_ns = 0;  // show it from this time on, on the kernel's clock; 0: at the next tick
   uint64_t offset = 0;    // kGranted: where in the granted region
   uint32_t surface = 0;
   Source source = Source::kReferenced;
   uint8_t reserved[3] = {};
+  FrameDamage damage = {};
 };
 // The frame's bytes follow in the same message.
 struct PresentInlineRequest {
-  static constexpr ipc::MessageType kType{.code = 13, .version = 1};
+  static constexpr ipc::MessageType kType{.code = 13, .version = 2};
   int64_t target_ns = 0;  // as above
   uint32_t surface = 0;
   uint32_t reserved = 0;
+  FrameDamage damage = {};
 };
 struct PresentReply {
   static constexpr ipc::MessageType kType{.code = 8, .version = 1};
@@ -110,6 +143,16 @@ struct FramebufferRequest {
 struct FramebufferReply {
   static constexpr ipc::MessageType kType{.code = 12, .version = 1};
   ipc::Token token;
+};
+
+// A control message of both files: the screen's size in pixels.
+struct SizeRequest {
+  static constexpr ipc::MessageType kType{.code = 16, .version = 1};
+};
+struct SizeReply {
+  static constexpr ipc::MessageType kType{.code = 17, .version = 1};
+  int32_t width = 0;
+  int32_t height = 0;
 };
 
 }  // namespace gfxd

@@ -70,15 +70,18 @@ class Scene {
     return absl::OkStatus();
   }
 
-  // On each surface, shows the latest frame whose time has come. Returns the frames that are not
-  // needed any more.
-  std::vector<Frame> Advance(int64_t now_ns) {
+  // On each surface, shows the latest frame whose time has come. `on_shown(const Surface&)` is
+  // called for it and, before, for each that it has overtaken, as if that were shown. Returns the
+  // frames that are not needed any more.
+  template <typename OnShown>
+  std::vector<Frame> Advance(int64_t now_ns, OnShown on_shown) {
     std::vector<Frame> retired;
     for (auto& [id, entry] : surfaces_) {
       while (!entry.waiting.empty() && entry.waiting.begin()->first <= now_ns) {
         if (entry.surface.shown) retired.push_back(*std::move(entry.surface.shown));
         entry.surface.shown.emplace(std::move(entry.waiting.begin()->second));
         entry.waiting.erase(entry.waiting.begin());
+        on_shown(std::as_const(entry.surface));
       }
     }
     return retired;

@@ -22,6 +22,10 @@ struct Screen {
 constexpr Pixel kBlack = Rgba(0, 0, 0);
 constexpr Pixel kWhite = Rgba(255, 255, 255);
 
+Image ImageOf(const Pixel* pixels, int width, int height) {
+  return {reinterpret_cast<const std::byte*>(pixels), width, height, PixelFormat::kRgba};
+}
+
 // A frame of one luma value and one chroma pair.
 std::vector<uint8_t> Flat(int width, int height, uint8_t y, uint8_t u, uint8_t v) {
   const size_t luma = static_cast<size_t>(width * height);
@@ -58,7 +62,7 @@ TEST_CASE("a fill touches the visible part of its rectangle only") {
 TEST_CASE("source-over of premultiplied pixels: opaque replaces, clear keeps, half mixes") {
   Screen screen(3, 1, kWhite);
   const Pixel sources[] = {Rgba(10, 20, 30), Rgba(0, 0, 0, 0), Rgba(64, 0, 0, 128)};
-  BlendOver(screen.canvas(), {sources, 3, 1}, 0, 0);
+  Blend(screen.canvas(), ImageOf(sources, 3, 1), {0, 0, 3, 1});
   CHECK(screen.at(0, 0) == Rgba(10, 20, 30));
   CHECK(screen.at(1, 0) == kWhite);
   CHECK(screen.at(2, 0) == Rgba(191, 127, 127));
@@ -67,18 +71,64 @@ TEST_CASE("source-over of premultiplied pixels: opaque replaces, clear keeps, ha
 TEST_CASE("a colour that exceeds its alpha saturates and does not spill into its neighbour") {
   Screen screen(1, 1, kWhite);
   const Pixel source = Rgba(255, 200, 0, 1);
-  BlendOver(screen.canvas(), {&source, 1, 1}, 0, 0);
+  Blend(screen.canvas(), ImageOf(&source, 1, 1), {0, 0, 1, 1});
   CHECK(screen.at(0, 0) == Rgba(255, 255, 254));
 }
 
 TEST_CASE("a blended picture is clipped on every side") {
   Screen screen(2, 2, kBlack);
   const std::vector<Pixel> big(16, kWhite);
-  BlendOver(screen.canvas(), {big.data(), 4, 4}, -1, -1);
+  const Image image = ImageOf(big.data(), 4, 4);
+  Blend(screen.canvas(), image, {-1, -1, 4, 4});
   CHECK(screen.pixels == std::vector<Pixel>(4, kWhite));
-  BlendOver(screen.canvas(), {big.data(), 4, 4}, 2, 0);
-  BlendOver(screen.canvas(), {big.data(), 4, 4}, 0, -4);
+  Blend(screen.canvas(), image, {2, 0, 4, 4});
+  Blend(screen.canvas(), image, {0, -4, 4, 4});
   CHECK(screen.pixels == std::vector<Pixel>(4, kWhite));
+}
+
+TEST_CASE("each pixel format names the same colours") {
+  const uint8_t bgra[] = {0, 0, 255, 255, 30, 20, 10, 255};
+  const uint8_t rgb565[] = {0x00, 0xF8, 0xE0, 0x07};  // red, green
+  const uint8_t gray[] = {0, 77};
+  const auto blended = [](const uint8_t* bytes, PixelFormat format) {
+    Screen screen(2, 1, kWhite);
+    const Image image = {reinterpret_cast<const std::byte*>(bytes), 2, 1, format};
+    Blend(screen.canvas(), image, screen.canvas().bounds());
+    return screen.pixels;
+  };
+  CHECK(blended(bgra, PixelFormat::kBgra) == std::vector<Pixel>{Rgba(255, 0, 0), Rgba(10, 20, 30)});
+  CHECK(blended(rgb565, PixelFormat::kRgb565) ==
+        std::vector<Pixel>{Rgba(255, 0, 0), Rgba(0, 255, 0)});
+  CHECK(blended(gray, PixelFormat::kGray8) == std::vector<Pixel>{kBlack, Rgba(77, 77, 77)});
+}
+
+TEST_CASE("an image that is scaled up mixes neighbours, their alpha too, and repeats the edges") {
+  Screen screen(4, 2, kBlack);
+  const Pixel sources[] = {Rgba(0, 0, 0, 0), Rgba(240, 240, 240, 240)};
+  Blend(screen.canvas(), ImageOf(sources, 2, 1), screen.canvas().bounds());
+  for (int y = 0; y < 2; ++y) {
+    CHECK(screen.at(0, y) == kBlack);
+    CHECK(Near(screen.at(1, y), 60, 60, 60));
+    CHECK(Near(screen.at(2, y), 180, 180, 180));
+    CHECK(Near(screen.at(3, y), 240, 240, 240));
+  }
+}
+
+TEST_CASE("an image drawn part by part is the same as drawn at once, scaled or not") {
+  std::vector<Pixel> pixels(9 * 7);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<Pixel>(i * 2654435761u);
+  for (const Rect place : {Rect{1, 2, 9, 7}, Rect{-3, -2, 25, 19}, Rect{2, 1, 4, 3}}) {
+    Screen whole(16, 12, kWhite), parts(16, 12, kWhite);
+    Blend(whole.canvas(), ImageOf(pixels.data(), 9, 7), place);
+    for (int y = 0; y < 12; y += 5) {
+      for (int x = 0; x < 16; x += 3) {
+        Canvas canvas = parts.canvas();
+        canvas.clip = {x, y, 3, 5};
+        Blend(canvas, ImageOf(pixels.data(), 9, 7), place);
+      }
+    }
+    CHECK(parts.pixels == whole.pixels);
+  }
 }
 
 TEST_CASE("limited range: luma 16 is black and 235 is white, in both matrices") {

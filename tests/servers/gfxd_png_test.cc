@@ -45,6 +45,17 @@ TEST_CASE("a picture that is written as PNG reads back the same") {
   CHECK(bytes == std::vector<uint8_t>{1, 2, 3, 255, 255, 0, 128, 255, 9, 8, 7, 255, 0, 0, 0, 255});
 }
 
+TEST_CASE("a picture's bytes are those of its file") {
+  const Pixel pixels[] = {Rgba(1, 2, 3), Rgba(255, 0, 128)};
+  const std::string bytes = EncodePng({pixels, 2, 1}).value();
+  png_image image = {};
+  image.version = PNG_IMAGE_VERSION;
+  REQUIRE(png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) != 0);
+  CHECK(image.width == 2);
+  CHECK(image.height == 1);
+  png_image_free(&image);
+}
+
 TEST_CASE("a picture that cannot be written leaves nothing and names its path") {
   const TemporaryFolder folder;
   const Pixel pixel = 0;

@@ -18,16 +18,20 @@ using Frames = std::vector<int>;
 
 constexpr uint64_t kOwner = 7, kStranger = 8;
 
+Frames Advance(TestScene& scene, int64_t now_ns) {
+  return scene.Advance(now_ns, [](const TestScene::Surface&) {});
+}
+
 TEST_CASE("a frame is shown from its time on and leaves when the next one is shown") {
   TestScene scene;
   const uint32_t id = scene.Create(kOwner, {}).value();
   REQUIRE(scene.Present(kOwner, id, 100, 1).ok());
   REQUIRE(scene.Present(kOwner, id, 200, 2).ok());
-  CHECK(scene.Advance(99) == Frames{});
+  CHECK(Advance(scene, 99) == Frames{});
   CHECK_FALSE(scene.Find(kOwner, id).value()->shown.has_value());
-  CHECK(scene.Advance(100) == Frames{});
+  CHECK(Advance(scene, 100) == Frames{});
   CHECK(scene.Find(kOwner, id).value()->shown == 1);
-  CHECK(scene.Advance(250) == Frames{1});
+  CHECK(Advance(scene, 250) == Frames{1});
   CHECK(scene.Find(kOwner, id).value()->shown == 2);
 }
 
@@ -37,8 +41,22 @@ TEST_CASE("of several frames whose time has come the latest is shown and the oth
   for (int frame = 1; frame <= 3; ++frame) {
     REQUIRE(scene.Present(kOwner, id, 10 * frame, int{frame}).ok());
   }
-  CHECK(scene.Advance(30) == Frames{1, 2});
+  CHECK(Advance(scene, 30) == Frames{1, 2});
   CHECK(scene.Find(kOwner, id).value()->shown == 3);
+}
+
+TEST_CASE("each frame that is shown is told of, the overtaken ones too, in order") {
+  TestScene scene;
+  const uint32_t id = scene.Create(kOwner, {}).value();
+  for (int frame = 1; frame <= 3; ++frame) {
+    REQUIRE(scene.Present(kOwner, id, 10 * frame, int{frame}).ok());
+  }
+  Frames shown;
+  const auto note = [&](const TestScene::Surface& surface) { shown.push_back(*surface.shown); };
+  scene.Advance(20, note);
+  CHECK(shown == Frames{1, 2});
+  scene.Advance(25, note);
+  CHECK(shown == Frames{1, 2});
 }
 
 TEST_CASE("frames are shown by their times, not by their arrival; equal times by arrival") {
@@ -47,8 +65,8 @@ TEST_CASE("frames are shown by their times, not by their arrival; equal times by
   REQUIRE(scene.Present(kOwner, id, 20, 2).ok());
   REQUIRE(scene.Present(kOwner, id, 10, 1).ok());
   REQUIRE(scene.Present(kOwner, id, 20, 3).ok());
-  CHECK(scene.Advance(10) == Frames{});
-  CHECK(scene.Advance(20) == Frames{1, 2});
+  CHECK(Advance(scene, 10) == Frames{});
+  CHECK(Advance(scene, 20) == Frames{1, 2});
 }
 
 TEST_CASE("nobody can name a surface of somebody else") {
@@ -66,7 +84,7 @@ TEST_CASE("a surface that ends gives back the frame it shows and those that wait
   const uint32_t id = scene.Create(kOwner, {}).value();
   REQUIRE(scene.Present(kOwner, id, 0, 1).ok());
   REQUIRE(scene.Present(kOwner, id, 50, 2).ok());
-  scene.Advance(0);
+  Advance(scene, 0);
   CHECK(scene.Destroy(kOwner, id).value() == Frames{1, 2});
   CHECK(scene.Find(kOwner, id).status().code() == absl::StatusCode::kNotFound);
 }
@@ -106,7 +124,7 @@ TEST_CASE("whatever happens, each frame that goes in comes out once") {
         if (random() % 4 == 0) newest = scene.Create(owner, {}).value_or(newest);
         break;
       case 1:
-        retire(scene.Advance(now_ns += static_cast<int64_t>(random() % 10)));
+        retire(Advance(scene, now_ns += static_cast<int64_t>(random() % 10)));
         break;
       case 2:
         if (random() % 10 == 0) retire(scene.DropOwner(owner));

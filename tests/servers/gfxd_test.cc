@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ipc/file_server.h"
 #include "servers/gfxd/pixel.h"
 #include "servers/gfxd/protocol.h"
 #include "tests/support/world.h"
@@ -208,6 +209,114 @@ TEST_CASE("the surfaces of a client that ends leave the screen with it") {
                       CHECK(viewer.See(0, 0, 4) != kRed);
                       return 0;
                     }}});
+}
+
+TEST_CASE("a surface is moved, scaled and raised; nobody else's is") {
+  tests::RunWorld(
+      {Server(),
+       {.name = "client", .main = [](ipc::Process& self) {
+          Viewer viewer(self);
+          const ipc::Connection& gfx = viewer.gfx();
+          const uint32_t red = gfx.Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+          const uint32_t green = gfx.Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+          CHECK(SendInline(gfx, red, std::vector<Pixel>(4, kRed)).ok());
+          CHECK(SendInline(gfx, green, std::vector<Pixel>(4, kGreen)).ok());
+          CHECK(viewer.See(0, 0) == kGreen);
+          PlaceSurfaceRequest place = {.surface = red, .x = 1, .shown_width = 4, .shown_height = 4};
+          place.depth = 1;
+          CHECK(gfx.Call<PlaceSurfaceReply>(place).ok());
+          CHECK(viewer.See(1, 1) == kRed);
+          CHECK(viewer.See(4, 3) == kRed);
+          CHECK(viewer.See(0, 0) == kGreen);
+          CHECK(viewer.See(5, 0) != kRed);
+          place.surface += 2;
+          CHECK(gfx.Call<PlaceSurfaceReply>(place).status().code() == absl::StatusCode::kNotFound);
+          place.surface = red;
+          place.x = INT32_MAX;
+          CHECK(gfx.Call<PlaceSurfaceReply>(place).status().code() ==
+                absl::StatusCode::kInvalidArgument);
+          CHECK(viewer.See(1, 1) == kRed);
+          return 0;
+        }}});
+}
+
+TEST_CASE("what a client says has not changed is not drawn again, in either framebuffer") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                const ipc::Connection& gfx = viewer.gfx();
+                                const ipc::Region region = self.CreateRegion(4096).value();
+                                CreateSurfaceRequest create = Rgba2x2(0, 0);
+                                create.pixels =
+                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
+                                PresentRequest present = {
+                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
+                                    .source = Source::kGranted};
+                                FillRegion(region, 0, kRed);
+                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                CHECK(viewer.See(0, 0, 2) == kRed);
+                                FillRegion(region, 0, kGreen);
+                                present.damage = {.x = 1, .y = 0, .width = 1, .height = 2};
+                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                for (int frame = 0; frame < 3; ++frame) {
+                                  CHECK(viewer.See(1, 1) == kGreen);
+                                  CHECK(viewer.See(0, 1, 0) == kRed);
+                                }
+                                return 0;
+                              }}});
+}
+
+TEST_CASE("the screen is two files, of the frame that is shown when they are read") {
+  tests::RunWorld(
+      {Server(), {.name = "client", .main = [](ipc::Process& self) {
+                    Viewer viewer(self);
+                    const uint32_t surface =
+                        viewer.gfx().Call<CreateSurfaceReply>(Rgba2x2(0, 0))->surface;
+                    CHECK(SendInline(viewer.gfx(), surface, std::vector<Pixel>(4, kRed)).ok());
+                    CHECK(viewer.See(0, 0) == kRed);
+                    const auto folder = ipc::File::Open(self, "/dev/gfx", O_RDONLY).value();
+                    CHECK(folder.List()->size() == 2);
+                    const auto raw = ipc::File::Open(self, "/dev/gfx/fb0", O_RDONLY).value();
+                    CHECK(raw.Stat()->size == kWidth * kHeight * sizeof(Pixel));
+                    CHECK(raw.Control<SizeReply>(SizeRequest{})->width == kWidth);
+                    std::vector<Pixel> pixels(kWidth * kHeight + 1);
+                    const ipc::MutableBytes bytes = {reinterpret_cast<std::byte*>(pixels.data()),
+                                                     pixels.size() * sizeof(Pixel)};
+                    CHECK(raw.ReadAt(0, bytes).value() == kWidth * kHeight * sizeof(Pixel));
+                    CHECK(pixels[0] == kRed);
+                    CHECK(pixels[2] != kRed);
+                    CHECK(SendInline(viewer.gfx(), surface, std::vector<Pixel>(4, kGreen)).ok());
+                    CHECK(viewer.See(0, 0) == kGreen);
+                    CHECK(raw.ReadAt(4, bytes).value() == (kWidth * kHeight - 1) * sizeof(Pixel));
+                    CHECK(pixels[0] == kRed);  // the rest of what was begun
+                    CHECK(raw.ReadAt(0, bytes).ok());
+                    CHECK(pixels[0] == kGreen);
+                    const std::string png = ipc::ReadFile(self, "/dev/gfx/fb0.png").value();
+                    CHECK(png.substr(0, 4) == "\x89PNG");
+                    const auto code = [](const auto& status) { return ipc::PosixErrorOf(status); };
+                    CHECK(code(ipc::File::Open(self, "/dev/gfx/fb1", O_RDONLY).status()) == ENOENT);
+                    CHECK(code(raw.WriteAt(0, bytes).status()) == EBADF);
+                    CHECK(code(folder.ReadAt(0, bytes).status()) == EISDIR);
+                    return 0;
+                  }}});
+}
+
+int StatusOf(const std::string& name, const std::vector<tests::Actor>& actors) {
+  for (const parley::ProcessReport& process : tests::RunAny(actors).processes) {
+    if (process.name == name) return process.exit.code;
+  }
+  return -1;
+}
+
+TEST_CASE("gfxd says which argument it misses, and a name that is taken") {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{}, {"8"}, {"0", "4"}, {"8", "8193"}, {"8", "x"}}) {
+    CHECK(StatusOf("gfxd", {{.name = "gfxd", .main = Main, .arguments = arguments}}) == 2);
+  }
+  const tests::Actor holder = {.name = "holder", .main = [](ipc::Process& self) {
+                                 const auto held = self.Attach(kFolder).value();
+                                 return self.Sleep(absl::Seconds(1)).ok() ? 0 : 1;
+                               }};
+  CHECK(StatusOf("gfxd", {holder, {.name = "gfxd", .main = Main, .arguments = {"8", "4"}}}) == 1);
 }
 
 TEST_CASE("nobody but gfxd can write its framebuffers") {
