@@ -4,7 +4,7 @@
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
 # kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the
 # measurements of Parley and of its peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker, link,
-# bell) for SECONDS= (60).
+# bell, file) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
@@ -26,7 +26,9 @@ LIB_SOURCES    := $(wildcard kernel-sim/*.cc kernel-sim/*/*.cc libipc/src/*.cc \
                     servers/nameserver/*.cc)
 TOOL_MAIN      := apps/parley/main.cc
 SERVICE_MAIN   := apps/parleyd/main.cc
-TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) $(SERVICE_MAIN) servers/nameserver/%, \
+VIEW_SOURCES   := $(wildcard apps/view/*.cc)
+TOOL_SOURCES   := $(filter-out $(TOOL_MAIN) $(SERVICE_MAIN) $(VIEW_SOURCES) \
+                    servers/nameserver/%, \
                     $(wildcard apps/*/*.cc servers/*/*.cc))
 TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/host/*.cc \
                     tests/hostile/*.cc \
@@ -65,7 +67,7 @@ PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
 .PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
-all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
+all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/bin/parley-view $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 # The common headers, once for each level of optimization.
 PRECOMPILED = $(BUILD)/precompiled/headers$(OPTIMIZE).h
@@ -97,6 +99,11 @@ $(BUILD)/bin/parley: $(call objects,$(TOOL_MAIN)) $(TOOL_OBJECTS) $(BUILD)/lib/l
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
+
+$(BUILD)/bin/parley-view: $(call objects,$(VIEW_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS) -lSDL2
 
 $(BUILD)/bin/parleyd: $(call objects,$(SERVICE_MAIN) apps/parley/arguments.cc) \
     $(BUILD)/lib/libparley.a
@@ -136,6 +143,7 @@ $(BUILD)/bin/bench-peers: $(PEER_OBJECTS) $(BUILD)/lib/libparley.a
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)
 
 # Only for the build below $(FUZZ_BUILD).
+$(BUILD)/bin/fuzz-file: $(call objects,$(wildcard servers/ramfs/*.cc))
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)

@@ -1,4 +1,5 @@
 // The player: several frames in flight, each read by fsd and shown by gfxd in its own region (R10).
+// What a person types at the console steers it, and the log tells what it does.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -12,9 +13,13 @@
 #include "absl/strings/str_cat.h"
 #include "apps/cinema/cinema.h"
 #include "apps/cinema/painted_surface.h"
+#include "apps/cinema/playback.h"
+#include "apps/cinema/remote.h"
 #include "apps/cinema/y4m.h"
 #include "ipc/file.h"
+#include "servers/console/console.h"
 #include "servers/gfxd/protocol.h"
+#include "servers/logd/protocol.h"
 
 namespace cinema {
 namespace {
@@ -22,17 +27,73 @@ namespace {
 constexpr int kLeadFrames = 6;  // from the start of reading to the first frame on the screen
 constexpr int kBorder = 30;     // pixels around the film
 constexpr uint64_t kMaxFramesInFlight = 16;
+constexpr size_t kMaxOrderBytes = 256;
+constexpr absl::Duration kAnswerIn = absl::Milliseconds(100);  // a terminal may take nothing
+constexpr absl::Duration kPatience = absl::Seconds(1);         // for servers that start
 
-// What all threads of a player share; constant once the show has begun.
+// What the player is asked for.
+struct Wishes {
+  std::string path;
+  uint64_t slots = 0;  // frames in flight
+  Way way = Way::kRegion;
+  bool log = false;
+  bool console = false;
+};
+
+// Nothing: not understood.
+std::optional<Wishes> WishesFrom(const std::vector<std::string>& arguments) {
+  Wishes wishes;
+  if (arguments.size() < 2 || !absl::SimpleAtoi(arguments[1], &wishes.slots) || wishes.slots < 1 ||
+      wishes.slots > kMaxFramesInFlight) {
+    return std::nullopt;
+  }
+  wishes.path = arguments[0];
+  for (size_t i = 2; i < arguments.size(); ++i) {
+    if (arguments[i] == "--inline") {
+      wishes.way = Way::kInline;
+    } else if (arguments[i] == "--log") {
+      wishes.log = true;
+    } else if (arguments[i] == "--console") {
+      wishes.console = true;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return wishes;
+}
+
+// The log's lines, if there is to be a log. A player plays on without.
+class Log {
+ public:
+  explicit Log(std::optional<ipc::File> file) : file_(std::move(file)) {}
+  void Say(uint32_t severity, absl::string_view text) const {
+    if (!file_) return;
+    const std::string line = absl::StrCat("<", severity, ">player: ", text, "\n");
+    file_->Write(ipc::BytesOfText(line)).IgnoreError();
+  }
+
+ private:
+  std::optional<ipc::File> file_;
+};
+
+// What all threads of a player share; constant once the show has begun, but for the playback.
 struct Show {
   ipc::Process& self;
   ipc::File file;
   ipc::Connection gfx;
+  Log log;
   Way way;
   Film film;
   uint32_t surface = 0;
-  int64_t first_target_ns = 0;
   int64_t tick_ns = 0;
+
+  ipc::Mutex mutex;     // of what follows
+  ipc::CondVar change;  // of it
+  std::optional<Playback> playback;
+  uint64_t in_flight = 0;  // frames
+
+  // Soon enough for the next frame to be read until then.
+  int64_t SoonNs() const { return absl::ToUnixNanos(self.Now()) + kLeadFrames * tick_ns; }
 };
 
 // One frame's memory, and its way from fsd to gfxd.
@@ -52,21 +113,21 @@ class FrameSlot {
   }
 
   // Reads the frame, presents it for its time, waits until it has left the screen, and counts it.
-  absl::Status Play(uint64_t index) {
+  absl::Status Play(const Playback::Frame& frame) {
     const uint64_t bytes = kFrameMark.size() + show_->film.frame_bytes;
-    const auto count = Read(show_->film.FrameOffset(index), bytes);
+    const auto count = Read(show_->film.FrameOffset(frame.index), bytes);
     if (!count.ok()) return count.status();
     if (*count != bytes ||
         std::memcmp(memory().data(), kFrameMark.data(), kFrameMark.size()) != 0) {
-      return absl::DataLossError(absl::StrCat("frame ", index, " is damaged"));
+      return absl::DataLossError(absl::StrCat("frame ", frame.index, " is damaged"));
     }
-    const int64_t target_ns =
-        show_->first_target_ns + static_cast<int64_t>(index) * show_->film.frame_period_ns;
-    const auto shown_ns = Present(target_ns);
+    const auto shown_ns = Present(frame.target_ns);
     if (!shown_ns.ok()) return shown_ns.status();
     show_->self.Count("frames");
-    const bool missed = *shown_ns == 0 || *shown_ns > target_ns + show_->tick_ns;
-    if (missed) show_->self.Count("frames_missed");
+    if (*shown_ns == 0 || *shown_ns > frame.target_ns + show_->tick_ns) {
+      show_->self.Count("frames_missed");
+      show_->log.Say(logd::kWarning, absl::StrCat("frame ", frame.index, " was not shown in time"));
+    }
     return absl::OkStatus();
   }
 
@@ -149,67 +210,168 @@ absl::Status CreateSurface(Show& show) {
   if (!surface.ok()) return surface.status();
   show.surface = surface->surface;
   show.tick_ns = screen->period_ns;
-  show.first_target_ns = screen->next_tick_ns + kLeadFrames * screen->period_ns;
+  show.playback.emplace(show.film.frame_count, show.film.frame_period_ns,
+                        screen->next_tick_ns + kLeadFrames * screen->period_ns);
   return absl::OkStatus();
 }
 
-// Each thread plays every n-th frame. The last frame leaves the screen only with its surface, so
-// its thread is let go by the end of the surface, once all others have come back.
+// One thread's frames, until the film is over.
+absl::Status PlayFrames(Show& show) {
+  auto slot = FrameSlot::Make(show);
+  const ipc::MutexLock lock(show.mutex);
+  if (!slot.ok()) show.playback->Stop();
+  while (!show.playback->is_over()) {
+    const auto frame = show.playback->Take();
+    if (!frame) {
+      show.change.Wait(show.mutex).IgnoreError();
+      continue;
+    }
+    ++show.in_flight;
+    show.mutex.Unlock().IgnoreError();
+    const absl::Status played = slot->Play(*frame);
+    show.mutex.Lock().IgnoreError();
+    --show.in_flight;
+    if (!played.ok()) show.playback->Stop();
+    show.change.SignalAll().IgnoreError();
+    if (!played.ok()) return played;
+  }
+  show.change.SignalAll().IgnoreError();
+  return slot.status();
+}
+
+// The last frame leaves the screen only with its surface, so its thread is let go by the end of the
+// surface, once all others have come back.
 absl::Status PlayAll(Show& show, uint64_t slots) {
   slots = std::min(slots, show.film.frame_count);
   std::vector<absl::Status> results(slots);
   std::vector<ipc::Thread> threads;
-  for (uint64_t first = 0; first < slots; ++first) {
-    auto body = [&show, &result = results[first], first, slots] {
-      auto slot = FrameSlot::Make(show);
-      result = slot.status();
-      for (uint64_t index = first; result.ok() && index < show.film.frame_count; index += slots) {
-        result = slot->Play(index);
-      }
-    };
-    auto thread = show.self.Spawn({.name = absl::StrCat("frames-", first)}, std::move(body));
+  for (uint64_t i = 0; i < slots; ++i) {
+    auto thread = show.self.Spawn({.name = absl::StrCat("frames-", i)},
+                                  [&show, &result = results[i]] { result = PlayFrames(show); });
     if (!thread.ok()) return thread.status();
     threads.push_back(*std::move(thread));
   }
-  const uint64_t last = (show.film.frame_count - 1) % slots;
   absl::Status status;
-  for (uint64_t i = 0; i < slots; ++i) {
-    if (i != last) status.Update(threads[i].Join());
+  {
+    const ipc::MutexLock lock(show.mutex);
+    while (!show.playback->is_over() || show.in_flight > 1) {
+      show.change.Wait(show.mutex).IgnoreError();
+    }
   }
   status.Update(show.self.Sleep(absl::Nanoseconds(2 * show.tick_ns)));
   const gfxd::DestroySurfaceRequest end = {.surface = show.surface};
   status.Update(show.gfx.Call<gfxd::DestroySurfaceReply>(end).status());
-  status.Update(threads[last].Join());
+  for (ipc::Thread& thread : threads) status.Update(thread.Join());
   for (const absl::Status& result : results) status.Update(result);
   return status;
 }
 
-absl::Status Play(ipc::Process& self, const std::string& path, uint64_t slots, Way way) {
-  auto file = ipc::File::Open(self, path, O_RDONLY, 0, absl::Seconds(1));
+// Does what was ordered; returns what to say of it.
+std::string Obey(Show& show, const Order& order) {
+  const ipc::MutexLock lock(show.mutex);
+  Playback& playback = *show.playback;
+  if (playback.is_over()) return "the film is over";
+  std::string what;
+  switch (order.kind) {
+    case Order::Kind::kPause:
+      playback.Pause();
+      break;
+    case Order::Kind::kPlay:
+      if (playback.is_paused()) playback.Play(show.SoonNs());
+      break;
+    case Order::Kind::kSeek:
+      playback.Seek(
+          (order.relative ? playback.position_ns() : 0) + absl::ToInt64Nanoseconds(order.seek),
+          show.SoonNs());
+      break;
+    case Order::Kind::kQuit:
+      playback.Stop();
+      break;
+  }
+  show.change.SignalAll().IgnoreError();
+  return absl::StrCat(playback.is_over()     ? "stopped at "
+                      : playback.is_paused() ? "paused at "
+                                             : "playing from ",
+                      PositionText(playback.position_ns(), playback.length_ns()));
+}
+
+// Reads orders until the thread is cancelled or the console has gone.
+void TakeOrders(Show& show, const ipc::File& console) {
+  const auto answer = [&](absl::string_view text) {
+    console.Write(ipc::BytesOfText(absl::StrCat(text, "\n")), kAnswerIn).IgnoreError();
+  };
+  answer(kRemoteHelp);
+  std::array<std::byte, kMaxOrderBytes> line;
+  for (;;) {
+    const auto count = console.Read(absl::MakeSpan(line));
+    if (!count.ok() || *count == 0) return;
+    const auto order = ParseOrder(ipc::TextOf(ipc::ConstBytes(line).first(*count)));
+    if (!order.ok()) {
+      answer(order.status().message());
+      continue;
+    }
+    const std::string done = Obey(show, *order);
+    show.log.Say(logd::kInfo, done);
+    answer(done);
+  }
+}
+
+absl::StatusOr<std::optional<ipc::File>> OpenIf(ipc::Process& self, bool wanted, const char* path,
+                                                uint32_t flags) {
+  if (!wanted) return std::nullopt;
+  auto file = ipc::File::Open(self, path, flags, 0, kPatience);
   if (!file.ok()) return file.status();
-  auto gfx = self.Open(gfxd::kName, absl::Seconds(1));
+  return *std::move(file);
+}
+
+absl::Status Play(ipc::Process& self, const Wishes& wishes) {
+  auto log = OpenIf(self, wishes.log, logd::kName, O_WRONLY);
+  if (!log.ok()) return log.status();
+  const auto console = OpenIf(self, wishes.console, console::kName, O_RDWR);
+  if (!console.ok()) return console.status();
+  auto file = ipc::File::Open(self, wishes.path, O_RDONLY, 0, kPatience);
+  if (!file.ok()) return file.status();
+  auto gfx = self.Open(gfxd::kName, kPatience);
   if (!gfx.ok()) return gfx.status();
   const auto film = ReadHead(self, *file);
   if (!film.ok()) return film.status();
-  Show show = {
-      .self = self, .file = *std::move(file), .gfx = *std::move(gfx), .way = way, .film = *film};
+  auto mutex = self.CreateMutex();
+  if (!mutex.ok()) return mutex.status();
+  auto change = self.CreateCondVar();
+  if (!change.ok()) return change.status();
+  Show show = {.self = self,
+               .file = *std::move(file),
+               .gfx = *std::move(gfx),
+               .log = Log(*std::move(log)),
+               .way = wishes.way,
+               .film = *film,
+               .mutex = *std::move(mutex),
+               .change = *std::move(change),
+               .playback = {}};
   if (absl::Status status = CreateSurface(show); !status.ok()) return status;
-  return PlayAll(show, slots);
+  show.log.Say(logd::kInfo, absl::StrCat("plays ", wishes.path, ", ", film->width, "x",
+                                         film->height, ", ", film->frame_count, " frames"));
+  std::optional<ipc::Thread> remote;
+  if (*console) {
+    auto thread = self.Spawn({.name = "remote"}, [&] { TakeOrders(show, **console); });
+    if (!thread.ok()) return thread.status();
+    remote.emplace(*std::move(thread));
+  }
+  const absl::Status played = PlayAll(show, wishes.slots);
+  show.log.Say(played.ok() ? logd::kInfo : logd::kErr,
+               played.ok() ? "has ended" : played.message());
+  return played;
 }
 
 }  // namespace
 
 int Player(ipc::Process& self) {
-  const auto& arguments = self.arguments();
-  uint64_t slots = 0;
-  const bool inline_frames = arguments.size() == 3 && arguments[2] == "--inline";
-  if ((arguments.size() != 2 && !inline_frames) || !absl::SimpleAtoi(arguments[1], &slots) ||
-      slots < 1 || slots > kMaxFramesInFlight) {
-    std::fprintf(stderr, "usage: player FILE FRAMES-IN-FLIGHT [--inline]\n");
+  const auto wishes = WishesFrom(self.arguments());
+  if (!wishes) {
+    std::fprintf(stderr, "usage: player FILE FRAMES-IN-FLIGHT [--inline] [--log] [--console]\n");
     return 2;
   }
-  const absl::Status status =
-      Play(self, arguments[0], slots, inline_frames ? Way::kInline : Way::kRegion);
+  const absl::Status status = Play(self, *wishes);
   if (status.ok()) return 0;
   std::fprintf(stderr, "player: %s\n", std::string(status.message()).c_str());
   return 1;

@@ -1,4 +1,4 @@
-// The broker's loop: one io_uring for accepting, receiving, sending, deaths and signals.
+// The broker's loop: one io_uring for connections, receiving, sending, deaths and signals.
 //
 // Each socket has at most one receive, one send, and one poll of its peer's pidfd in flight; it
 // goes when none is. A completion names the socket by its number, never by an address, so one that

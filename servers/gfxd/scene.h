@@ -25,7 +25,6 @@ namespace gfxd {
 
 inline constexpr size_t kMaxSurfaces = 64;
 inline constexpr size_t kMaxQueuedFrames = 16;  // of one surface
-inline constexpr int kMaxSide = 8192;  // pixels, of a surface and of its place on the screen
 
 template <typename Layer, typename Frame>
 class Scene {

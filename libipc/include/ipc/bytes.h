@@ -15,11 +15,18 @@ using MutableBytes = absl::Span<std::byte>;
 using ConstParts = absl::Span<const ConstBytes>;      // gathered, in order
 using MutableParts = absl::Span<const MutableBytes>;  // scattered, in order
 
+// A view on something, whose own bytes are a pointer and a length.
+template <typename T>
+concept View = requires(const T& view) {
+  T(view.data(), view.size());
+};
+
 // The bytes of an object without pointers. Padding travels as it is: zero it where that matters.
 template <typename T>
 ConstBytes BytesOf(const T& object) {
   static_assert(std::is_trivially_copyable_v<T>,
                 "only plain data has bytes that mean something elsewhere");
+  static_assert(!View<T>, "of a view, what it shows is meant: BytesOfText, or the span itself");
   return {reinterpret_cast<const std::byte*>(&object), sizeof(T)};
 }
 template <typename T>
