@@ -353,7 +353,10 @@ absl::Status Play(ipc::Process& self, const Wishes& wishes) {
                                          film->height, ", ", film->frame_count, " frames"));
   std::optional<ipc::Thread> remote;
   if (*console) {
-    auto thread = self.Spawn({.name = "remote"}, [&] { TakeOrders(show, **console); });
+    // Frames go before what a person orders.
+    const ipc::Scheduling scheduling = {.priority = std::max(self.priority() - 1, 1)};
+    auto thread = self.Spawn({.name = "remote", .scheduling = scheduling},
+                             [&] { TakeOrders(show, **console); });
     if (!thread.ok()) return thread.status();
     remote.emplace(*std::move(thread));
   }

@@ -16,7 +16,8 @@ namespace {
 constexpr char kHelp[] =
     "usage: parley-view [--run=PID | --broker=PATH]\n\n"
     "Shows the screen of a running system, what its graphics server gfxd composes, in a window.\n"
-    "Ends when the window is closed (also by Escape or q), with gfxd or its system, or by Ctrl-C.\n\n"
+    "Ends when the window is closed (also by Escape or q), with gfxd or its system, or by "
+    "Ctrl-C.\n\n"
     "  --run=PID      of the run with this launcher (default: the service, parleyd)\n"
     "  --broker=PATH  of the service whose socket this is\n";
 
