@@ -11,7 +11,8 @@ int Main(ipc::Process& self);
 
 // Looks at the framebuffer as a display would, and keeps what it sees: every frame as raw RGB in
 // one file (for an encoder), and some as PNG pictures. Arguments: FILM-FILE PICTURE-FOLDER
-// FRAME..., the frames by number. FILM-FILE may be "-" for none.
+// FRAME..., the frames by number. FILM-FILE is a file or pipe that is there already; if there is
+// none, no film is kept.
 int Recorder(ipc::Process& self);
 
 }  // namespace gfxd

@@ -23,12 +23,12 @@ namespace {
 constexpr uint8_t kFrameDone = 1;
 constexpr int kFramePriority = 90;
 
-// A file that bytes are appended to; "-" is none.
+// A file or pipe that bytes are appended to, if there is one: a film fills a disk soon, so nobody
+// makes one by chance.
 class FilmFile {
  public:
   explicit FilmFile(std::string path) : path_(std::move(path)) {
-    if (path_ == "-") return;
-    descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    descriptor_ = open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
     if (descriptor_ < 0) open_error_ = errno;
   }
   FilmFile(const FilmFile&) = delete;
@@ -38,7 +38,7 @@ class FilmFile {
   }
 
   absl::Status Append(Picture picture) {
-    if (path_ == "-") return absl::OkStatus();
+    if (open_error_ == ENOENT) return absl::OkStatus();
     if (descriptor_ < 0) return Failure(open_error_);
     ToRgb(picture, rgb_);
     for (size_t done = 0; done < rgb_.size();) {
