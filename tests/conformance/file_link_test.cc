@@ -138,4 +138,27 @@ TEST_CASE("in a sticky directory only owners take names away") {
   RunWorld({ServingTree(), owner, stranger});
 }
 
+TEST_CASE("of one server's two names, neither a link nor a rename leads from one to the other") {
+  const tests::Actor server = {
+      .name = "manager",
+      .main =
+          [](ipc::Process& self) {
+            tests::conformance::Tree tree;
+            auto root = [] {
+              return std::make_shared<tests::conformance::Tree::Folder>(S_IFDIR | 0777);
+            };
+            return tree.Run(self, {{"/tree", root()}, {"/other", root()}});
+          },
+      .service = true};
+  RunWorld({server, Client([](ipc::Process& self) {
+              const FileServer tree = TreeOf(self);
+              CHECK(ipc::WriteFile(self, "/tree/a", "a").ok());
+              CHECK(ErrnoOf(tree.Link("/tree/a", "/other/b")) == EXDEV);
+              CHECK(ErrnoOf(tree.Rename("/tree/a", "/other/b")) == EXDEV);
+              CHECK(ErrnoOf(ipc::Rename(self, "/tree/a", "/other/b")) == EXDEV);
+              CHECK(ErrnoOf(tree.Stat("/other/b")) == ENOENT);
+              CHECK(tree.Link("/tree/a", "/tree/b").ok());
+            })});
+}
+
 }  // namespace
