@@ -147,7 +147,7 @@ $(BUILD)/bin/fuzz-file: $(call objects,$(wildcard servers/ramfs/*.cc))
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(LIB_LIBS)
+	$(Q)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) -o $@ $(LIB_LIBS)
 
 setup:
 	@scripts/setup --quiet
@@ -160,7 +160,8 @@ demo: $(BUILD)/bin/parley
 	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)') \
 	  $(if $(KERNEL),--kernel='$(KERNEL)')
 
-test: $(BUILD)/bin/tests all
+# Of the tools, only the script checks have need, which sanitizers leave out.
+test: $(BUILD)/bin/tests $(if $(SAN),,all)
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
 bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers

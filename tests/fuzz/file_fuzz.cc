@@ -27,6 +27,11 @@ void Require(bool holds, const char* what) {
   std::abort();
 }
 
+template <typename T>
+std::string StringOf(const T& object) {
+  return std::string(TextOf(BytesOf(object)));
+}
+
 // -- The evil client
 
 std::string PathFrom(Input& input) {
@@ -49,7 +54,7 @@ std::string PayloadFrom(Input& input) {
       change.mask = input.Byte();
       change.mode = static_cast<uint32_t>(input.Word());
       change.modified_ns = static_cast<int64_t>(input.Word());
-      return std::string(TextOf(BytesOf(change))) + PathFrom(input);
+      return StringOf(change) + PathFrom(input);
     }
     default:
       return input.Bytes(input.Byte() % 64);
@@ -77,7 +82,7 @@ std::string RequestFrom(Input& input) {
     files::Operation operation = OperationFrom(input);
     const std::string payload = input.Byte() % 3 == 0 ? "" : PayloadFrom(input);
     operation.payload_bytes = static_cast<uint32_t>(payload.size());
-    operations += TextOf(BytesOf(operation));
+    operations += StringOf(operation);
     payloads += payload;
     ++head.count;
   }
@@ -86,8 +91,7 @@ std::string RequestFrom(Input& input) {
   if (lie % 16 == 2) payloads += "more";
   if (lie % 16 == 3 && !payloads.empty()) payloads.pop_back();
   const MessageHeader header = HeaderOf<files::Operations>();
-  return std::string(TextOf(BytesOf(header))) + std::string(TextOf(BytesOf(head))) + operations +
-         payloads;
+  return StringOf(header) + StringOf(head) + operations + payloads;
 }
 
 template <typename T>
@@ -128,9 +132,9 @@ int EvilClient(Process& self, Input& input) {
     std::vector<std::byte> room(files::kMaxPayloadBytes + 65536);
     for (int i = 0; i < kMostMessages && !input.empty(); ++i) {
       const std::string request = RequestFrom(input);
-      const RegionReference references[] = {region.In(0, 4096), region.Out(4096, 100),
-                                            region.InOut(0, 8192)};
-      const CallOptions options = {.deadline = kPatience, .regions = references};
+      const CallOptions options = {
+          .regions = {region.In(0, 4096), region.Out(4096, 100), region.InOut(0, 8192)},
+          .deadline = kPatience};
       const auto count = to.Send(BytesOfText(request), absl::MakeSpan(room), options);
       if (count.ok() && *count <= room.size()) {
         CheckReply(ConstBytes(room).first(*count));
@@ -157,18 +161,17 @@ std::string ReplyFrom(Input& input) {
     entry.name_bytes = kind % 2 == 0 ? kind / 8 : static_cast<uint32_t>(input.Word());
     entry.next = input.Byte();
     std::string payload;
-    if (kind % 3 == 0) payload = std::string(TextOf(BytesOf(entry))) + input.Bytes(kind / 8);
+    if (kind % 3 == 0) payload = StringOf(entry) + input.Bytes(kind / 8);
     if (kind % 3 == 1) payload = input.Bytes(kind / 2);
     result.payload_bytes = static_cast<uint32_t>(payload.size());
     if (kind % 16 == 5) result.payload_bytes = static_cast<uint32_t>(input.Word());
-    results += TextOf(BytesOf(result));
+    results += StringOf(result);
     payloads += payload;
     ++head.count;
   }
   if (input.Byte() % 16 == 1) head.count = static_cast<uint32_t>(input.Word());
   const MessageHeader header = HeaderOf<files::Results>();
-  return std::string(TextOf(BytesOf(header))) + std::string(TextOf(BytesOf(head))) + results +
-         payloads;
+  return StringOf(header) + StringOf(head) + results + payloads;
 }
 
 int EvilServer(Process& self, Input& input) {
