@@ -6,6 +6,7 @@
 namespace gfxd {
 
 void Damage::Add(Rect rect) {
+  rect = Intersect(rect, bounds_);
   if (IsEmpty(rect)) return;
   const auto merges = [&rect](const Rect& other) {
     return AreaOf(Union(rect, other)) <= AreaOf(rect) + AreaOf(other);

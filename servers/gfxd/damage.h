@@ -5,6 +5,7 @@
 #ifndef PARLEY_SERVERS_GFXD_DAMAGE_H_
 #define PARLEY_SERVERS_GFXD_DAMAGE_H_
 
+#include <climits>
 #include <vector>
 
 #include "servers/gfxd/pixel.h"
@@ -15,6 +16,10 @@ class Damage {
  public:
   static constexpr size_t kMaxRects = 16;
 
+  Damage() = default;
+  // Of what lies within these bounds.
+  explicit Damage(const Rect& bounds) : bounds_(bounds) {}
+
   void Add(Rect rect);
   void Add(const Damage& other) {
     for (const Rect& rect : other.rects_) Add(rect);
@@ -23,6 +28,7 @@ class Damage {
   const std::vector<Rect>& rects() const { return rects_; }
 
  private:
+  Rect bounds_ = {INT_MIN / 2, INT_MIN / 2, INT_MAX, INT_MAX};
   std::vector<Rect> rects_;  // at most kMaxRects, none of them empty
 };
 

@@ -29,15 +29,21 @@ Rect RectOf(const FrameDamage& damage) { return {damage.x, damage.y, damage.widt
 class Server {
  public:
   Server(ipc::Process& self, Screen& screen, int64_t first_tick_ns)
-      : self_(self), screen_(screen), next_tick_ns_(first_tick_ns) {}
+      : self_(self),
+        screen_(screen),
+        changed_({0, 0, screen.width(), screen.height()}),
+        next_tick_ns_(first_tick_ns) {}
 
   void Handle(ipc::Received& received) {
     if (ipc::Message* message = received.message()) {
       self_.Charge(kRequestCost);
       Dispatch(*message);
     } else if (received.pulse()->code == ipc::Pulse::kDisconnect) {
-      changed_.Add(bounds());
-      Retire(scene_.DropOwner(received.pulse()->value));
+      const uint64_t owner = received.pulse()->value;
+      for (const SurfaceScene::Surface* surface : scene_.FromBelow()) {
+        if (surface->owner == owner) changed_.Add(surface->layer.place);
+      }
+      Retire(scene_.DropOwner(owner));
     } else if (received.pulse()->code == kTick) {
       Tick(received.pulse()->count);
     }
@@ -89,10 +95,11 @@ class Server {
     auto surface = scene_.Find(message.info().sender.id(), request->surface);
     if (!surface.ok()) return Refuse(message, surface.status());
     SurfaceLayer& layer = (*surface)->layer;
-    changed_.Add(layer.place);
+    const Rect before = layer.place;
     if (absl::Status placed = PlaceLayer(*request, layer); !placed.ok()) {
       return Refuse(message, placed);
     }
+    changed_.Add(before);
     changed_.Add(layer.place);
     message.Reply(PlaceSurfaceReply{}).IgnoreError();
   }
@@ -116,7 +123,7 @@ class Server {
       const uint64_t granted = layer.granted ? layer.granted->size() : 0;
       available = granted - std::min(granted, request->offset);
     }
-    if (available < layer.frame_bytes() || request->offset % sizeof(Pixel) != 0) {
+    if (available < layer.frame_bytes()) {
       return Refuse(message, absl::InvalidArgumentError("the frame's pixels are not all there"));
     }
     const bool keep = request->target_ns != 0 || frame.lease.has_value();
@@ -174,8 +181,8 @@ class Server {
     if (count > 1) self_.Count("ticks_missed", count - 1);
     next_tick_ns_ += int64_t{count} * kPeriodNs;
     std::vector<SurfaceFrame> retired =
-        scene_.Advance(now_ns(), [this](const SurfaceScene::Surface& surface) {
-          changed_.Add(DamageOf(surface.layer, *surface.shown));
+        scene_.Advance(now_ns(), [this](const SurfaceLayer& layer, const SurfaceFrame& frame) {
+          changed_.Add(DamageOf(layer, frame));
         });
     AddAppearances(scene_, changed_);
     const uint64_t frame = screen_.Next(changed_, [this](const Damage& damage, Canvas canvas) {
@@ -216,7 +223,6 @@ class Server {
     message.ReplyError(why).IgnoreError();
   }
 
-  Rect bounds() const { return {0, 0, screen_.width(), screen_.height()}; }
   int64_t now_ns() const { return absl::ToUnixNanos(self_.Now()); }
 
   ipc::Process& self_;
@@ -257,7 +263,10 @@ int Main(ipc::Process& self) {
   const auto compositor = self.Spawn({.name = "compositor"}, [&] {
     for (;;) {
       auto received = channel->Receive();
-      if (!received.ok()) return;
+      if (!received.ok()) {
+        if (ipc::ErrorOf(received.status()) != ipc::Error::kCancelled) Fail(received.status());
+        return;
+      }
       server.Handle(*received);
     }
   });

@@ -37,16 +37,12 @@ struct Plane {
   int height;
 };
 
-// One row between two rows of a plane.
-void MixRows(const Plane& plane, const Tap& tap, uint8_t* out) {
+// One row between two rows of a plane: what the taps in x need of it.
+void MixRows(const Plane& plane, const Tap& tap, const std::vector<Tap>& taps, uint8_t* out) {
   const uint8_t* above = plane.bytes + static_cast<ptrdiff_t>(tap.index) * plane.width;
-  if (tap.weight_next == 0) {
-    std::memcpy(out, above, static_cast<size_t>(plane.width));
-    return;
-  }
   const uint8_t* below = plane.bytes + static_cast<ptrdiff_t>(tap.next) * plane.width;
   const int weight = tap.weight_next;
-  for (int x = 0; x < plane.width; ++x) {
+  for (int x = taps.front().index; x <= taps.back().next; ++x) {
     out[x] = static_cast<uint8_t>((above[x] * (256 - weight) + below[x] * weight + 128) >> 8);
   }
 }
@@ -101,7 +97,13 @@ uint32_t ByteAt(const std::byte* bytes) { return std::to_integer<uint32_t>(*byte
 const Pixel* RowOf(const Image& image, int y, int first, int count, Pixel* buffer) {
   const ptrdiff_t size = static_cast<ptrdiff_t>(BytesPerPixel(image.format));
   const std::byte* bytes = image.bytes + (static_cast<ptrdiff_t>(y) * image.width + first) * size;
-  if (image.format == PixelFormat::kRgba) return reinterpret_cast<const Pixel*>(bytes);
+  if (image.format == PixelFormat::kRgba) {
+    if (reinterpret_cast<uintptr_t>(bytes) % alignof(Pixel) == 0) {
+      return reinterpret_cast<const Pixel*>(bytes);
+    }
+    std::memcpy(buffer, bytes, static_cast<size_t>(count) * sizeof(Pixel));
+    return buffer;
+  }
   for (int i = 0; i < count; ++i, bytes += size) {
     if (image.format == PixelFormat::kBgra) {
       buffer[i] = Rgba(ByteAt(bytes + 2), ByteAt(bytes + 1), ByteAt(bytes), ByteAt(bytes + 3));
@@ -207,9 +209,9 @@ void DrawYuv(Canvas canvas, const YuvFrame& frame, Rect rect) {
   std::vector<uint8_t> v_row(static_cast<size_t>(chroma_width));
   for (int y = visible.y; y < visible.y + visible.height; ++y) {
     const Tap chroma_tap = TapAt(y - rect.y, rect.height, chroma_height);
-    MixRows(luma, TapAt(y - rect.y, rect.height, luma.height), y_row.data());
-    MixRows(blue, chroma_tap, u_row.data());
-    MixRows(red, chroma_tap, v_row.data());
+    MixRows(luma, TapAt(y - rect.y, rect.height, luma.height), luma_taps, y_row.data());
+    MixRows(blue, chroma_tap, chroma_taps, u_row.data());
+    MixRows(red, chroma_tap, chroma_taps, v_row.data());
     Pixel* out = canvas.row(y) + visible.x;
     for (size_t i = 0; i < luma_taps.size(); ++i) {
       out[i] = Convert(c, Sample(y_row.data(), luma_taps[i]), Sample(u_row.data(), chroma_taps[i]),

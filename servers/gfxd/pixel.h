@@ -60,7 +60,7 @@ enum class PixelFormat : uint8_t {
 constexpr size_t BytesPerPixel(PixelFormat format) {
   return format == PixelFormat::kGray8 ? 1 : format == PixelFormat::kRgb565 ? 2 : sizeof(Pixel);
 }
-// REQUIRES: `bytes` holds width * height pixels, row after row, and is aligned to a Pixel if kRgba.
+// REQUIRES: `bytes` holds width * height pixels, row after row. It may lie at any address.
 struct Image {
   const std::byte* bytes = nullptr;
   int width = 0;

@@ -31,7 +31,7 @@ namespace gfxd {
 
 inline constexpr char kName[] = "/gfx";
 inline constexpr char kFolder[] = "/dev/gfx";
-inline constexpr int kMaxSide = 8192;  // pixels, of a screen, a surface and its place
+inline constexpr int kMaxSide = 8192;    // pixels, of a screen, a surface and its place
 inline constexpr int kFramebuffers = 2;  // one is shown while the next is composed
 
 struct ScreenRequest {

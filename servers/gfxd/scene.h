@@ -43,7 +43,7 @@ class Scene {
       return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxSurfaces, " surfaces"));
     }
     const uint32_t id = next_id_++;
-    surfaces_.emplace(id, Entry{{owner, std::move(layer), std::nullopt}, {}});
+    surfaces_.emplace(id, Entry{{owner, std::move(layer), std::nullopt}, {}, 0});
     return id;
   }
 
@@ -69,18 +69,24 @@ class Scene {
     return absl::OkStatus();
   }
 
-  // On each surface, shows the latest frame whose time has come. `on_shown(const Surface&)` is
-  // called for it and, before, for each that it has overtaken, as if that were shown. Returns the
-  // frames that are not needed any more.
-  template <typename OnShown>
-  std::vector<Frame> Advance(int64_t now_ns, OnShown on_shown) {
+  // On each surface, shows the latest frame whose time has come; one that comes later than its
+  // successor is not shown any more. `on_due(const Layer&, const Frame&)` is called for each whose
+  // time has come, shown or not, in the order of their times. Returns the frames that are not
+  // needed any more.
+  template <typename OnDue>
+  std::vector<Frame> Advance(int64_t now_ns, OnDue on_due) {
     std::vector<Frame> retired;
     for (auto& [id, entry] : surfaces_) {
       while (!entry.waiting.empty() && entry.waiting.begin()->first <= now_ns) {
-        if (entry.surface.shown) retired.push_back(*std::move(entry.surface.shown));
-        entry.surface.shown.emplace(std::move(entry.waiting.begin()->second));
+        auto [target_ns, frame] = std::move(*entry.waiting.begin());
         entry.waiting.erase(entry.waiting.begin());
-        on_shown(std::as_const(entry.surface));
+        on_due(std::as_const(entry.surface.layer), std::as_const(frame));
+        std::optional<Frame>& shown = entry.surface.shown;
+        const bool too_late = target_ns != 0 && target_ns < entry.shown_target_ns;
+        if (too_late || shown) retired.push_back(too_late ? std::move(frame) : *std::move(shown));
+        if (too_late) continue;
+        shown.emplace(std::move(frame));
+        entry.shown_target_ns = std::max(entry.shown_target_ns, target_ns);
       }
     }
     return retired;
@@ -122,6 +128,7 @@ class Scene {
   struct Entry {
     Surface surface;
     std::multimap<int64_t, Frame> waiting;  // by target, in order of arrival within one
+    int64_t shown_target_ns = 0;            // the latest of what was shown
   };
 
   static std::vector<Frame> TakeFrames(Entry& entry) {

@@ -26,10 +26,10 @@ Canvas Screen::CanvasOf(uint64_t frame) const {
   return {reinterpret_cast<Pixel*>(pixels.data()), width_, height_};
 }
 
-std::vector<Pixel> Screen::Look() {
+std::pair<uint64_t, std::vector<Pixel>> Screen::Look() {
   const ipc::MutexLock lock(looked_at_);
   const Canvas shown = CanvasOf(shown_);
-  return {shown.pixels, shown.row(height_)};
+  return {shown_, std::vector<Pixel>(shown.pixels, shown.row(height_))};
 }
 
 }  // namespace gfxd

@@ -49,9 +49,9 @@ class Screen {
 
   // -- Any thread
 
-  // The frame that is shown, whole. The composing thread waits for a copy at most, and lends who
-  // makes it its priority.
-  std::vector<Pixel> Look();
+  // The frame that is shown, whole, with its number. The composing thread waits for a copy at most,
+  // and lends who makes it its priority.
+  std::pair<uint64_t, std::vector<Pixel>> Look();
 
  private:
   Screen(ipc::Region framebuffers, ipc::Mutex looked_at, int width, int height);

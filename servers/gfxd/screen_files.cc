@@ -7,19 +7,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "ipc/resource_manager.h"
 #include "servers/gfxd/png.h"
 
 namespace gfxd {
 namespace {
 
-constexpr size_t kMaxOpen = 64;  // of all clients; each may hold a picture
+constexpr size_t kMaxOpen = 16;  // files of one client; each may hold a picture
 constexpr char kRaw[] = "fb0", kPng[] = "fb0.png";
 constexpr double kEncodeNs = 60;  // CPU time for a pixel, by the cost model of compositor.cc
 
+using Taken = std::shared_ptr<const std::string>;
+
 struct ScreenFile : ipc::OpenFile {
-  using OpenFile::OpenFile;
-  std::string picture;  // what is read now
+  ScreenFile(std::shared_ptr<ipc::Node> node, uint64_t client)
+      : OpenFile(std::move(node)), client(client) {}
+  const uint64_t client;
+  Taken picture;  // what is read now; null: nothing
 };
 
 class Manager : public ipc::ResourceManager {
@@ -43,34 +48,48 @@ class Manager : public ipc::ResourceManager {
                                             {kPng, png_->stat.inode, png_->stat.mode}};
   }
 
-  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(ipc::FileCall&,
+  absl::StatusOr<std::shared_ptr<ipc::OpenFile>> Open(ipc::FileCall& call,
                                                       std::shared_ptr<ipc::Node> node,
-                                                      uint32_t) override {
-    if (open_ == kMaxOpen) return ipc::PosixError(ENFILE, "many look at the screen already");
-    ++open_;
-    return std::make_shared<ScreenFile>(std::move(node));
+                                                      uint32_t flags) override {
+    if (node->IsDirectory()) return ResourceManager::Open(call, std::move(node), flags);
+    const uint64_t client = call.from().sender.id();
+    if (open_[client] == kMaxOpen) return ipc::PosixError(EMFILE);
+    ++open_[client];
+    return std::make_shared<ScreenFile>(std::move(node), client);
   }
-  void Close(ipc::OpenFile&) override { --open_; }
+  void Close(ipc::OpenFile& opened) override {
+    if (opened.node().IsDirectory()) return;
+    const auto open = open_.find(static_cast<ScreenFile&>(opened).client);
+    if (--open->second == 0) open_.erase(open);
+  }
 
   absl::StatusOr<uint64_t> Read(ipc::FileCall&, ipc::OpenFile& opened, uint64_t offset,
                                 ipc::MutableBytes bytes) override {
     if (opened.node().IsDirectory()) return ipc::PosixError(EISDIR);
     auto& file = static_cast<ScreenFile&>(opened);
-    if (offset == 0 || file.picture.empty()) {
+    if (offset == 0 || file.picture == nullptr) {
       auto picture = Take(opened.shared_node() == png_);
       if (!picture.ok()) return picture.status();
       file.picture = *std::move(picture);
     }
-    return ipc::CopyText(file.picture, offset, bytes);
+    return ipc::CopyText(*file.picture, offset, bytes);
   }
 
-  absl::StatusOr<std::string> Take(bool png) {
-    const std::vector<Pixel> pixels = screen_.Look();
-    if (!png) return std::string(reinterpret_cast<const char*>(pixels.data()), screen_.bytes());
-    self_.Charge(absl::Nanoseconds(kEncodeNs * static_cast<double>(pixels.size())));
-    auto encoded = EncodePng({pixels.data(), screen_.width(), screen_.height()});
-    if (!encoded.ok()) return ipc::PosixError(EIO, encoded.status().message());
-    return encoded;
+  // Who looks at the same frame shares its picture.
+  absl::StatusOr<Taken> Take(bool png) {
+    Shot& last = png ? last_png_ : last_raw_;
+    auto [frame, pixels] = screen_.Look();
+    if (Taken shared = last.picture.lock(); shared != nullptr && last.frame == frame) return shared;
+    std::string bytes(reinterpret_cast<const char*>(pixels.data()), screen_.bytes());
+    if (png) {
+      self_.Charge(absl::Nanoseconds(kEncodeNs * static_cast<double>(pixels.size())));
+      auto encoded = EncodePng({pixels.data(), screen_.width(), screen_.height()});
+      if (!encoded.ok()) return ipc::PosixError(EIO, encoded.status().message());
+      bytes = *std::move(encoded);
+    }
+    const auto taken = std::make_shared<const std::string>(std::move(bytes));
+    last = {frame, taken};
+    return taken;
   }
 
   // The size of the screen, for who reads its bytes.
@@ -82,7 +101,12 @@ class Manager : public ipc::ResourceManager {
   ipc::Process& self_;
   Screen& screen_;
   const std::shared_ptr<ipc::Node> raw_, png_;
-  size_t open_ = 0;
+  struct Shot {
+    uint64_t frame = 0;
+    std::weak_ptr<const std::string> picture;  // as long as somebody reads it
+  };
+  Shot last_raw_, last_png_;
+  absl::flat_hash_map<uint64_t, size_t> open_;  // files, by client
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ using Frames = std::vector<int>;
 constexpr uint64_t kOwner = 7, kStranger = 8;
 
 Frames Advance(TestScene& scene, int64_t now_ns) {
-  return scene.Advance(now_ns, [](const TestScene::Surface&) {});
+  return scene.Advance(now_ns, [](const Layer&, int) {});
 }
 
 TEST_CASE("a frame is shown from its time on and leaves when the next one is shown") {
@@ -45,18 +45,36 @@ TEST_CASE("of several frames whose time has come the latest is shown and the oth
   CHECK(scene.Find(kOwner, id).value()->shown == 3);
 }
 
-TEST_CASE("each frame that is shown is told of, the overtaken ones too, in order") {
+TEST_CASE("a frame that comes later than its successor is not shown, one without a time is") {
+  TestScene scene;
+  const uint32_t id = scene.Create(kOwner, {}).value();
+  REQUIRE(scene.Present(kOwner, id, 200, 2).ok());
+  CHECK(Advance(scene, 250) == Frames{});
+  REQUIRE(scene.Present(kOwner, id, 100, 1).ok());
+  CHECK(Advance(scene, 251) == Frames{1});
+  CHECK(scene.Find(kOwner, id).value()->shown == 2);
+  REQUIRE(scene.Present(kOwner, id, 0, 3).ok());
+  CHECK(Advance(scene, 252) == Frames{2});
+  REQUIRE(scene.Present(kOwner, id, 150, 4).ok());
+  CHECK(Advance(scene, 253) == Frames{4});
+  CHECK(scene.Find(kOwner, id).value()->shown == 3);
+}
+
+TEST_CASE("each frame that is due is told of, those that are not shown too, in order") {
   TestScene scene;
   const uint32_t id = scene.Create(kOwner, {}).value();
   for (int frame = 1; frame <= 3; ++frame) {
     REQUIRE(scene.Present(kOwner, id, 10 * frame, int{frame}).ok());
   }
-  Frames shown;
-  const auto note = [&](const TestScene::Surface& surface) { shown.push_back(*surface.shown); };
+  Frames due;
+  const auto note = [&](const Layer&, int frame) { due.push_back(frame); };
   scene.Advance(20, note);
-  CHECK(shown == Frames{1, 2});
+  CHECK(due == Frames{1, 2});
   scene.Advance(25, note);
-  CHECK(shown == Frames{1, 2});
+  CHECK(due == Frames{1, 2});
+  REQUIRE(scene.Present(kOwner, id, 15, 4).ok());
+  scene.Advance(26, note);
+  CHECK(due == Frames{1, 2, 4});
 }
 
 TEST_CASE("frames are shown by their times, not by their arrival; equal times by arrival") {

@@ -36,12 +36,11 @@ class Viewer {
   const ipc::Connection& gfx() const { return gfx_; }
   const ipc::Region& framebuffers() const { return *framebuffers_; }
 
-  // Waits for `ticks` ticks; then the pixel at (x, y).
+  // Waits for `ticks` ticks; then the pixel at (x, y). No ticks: of the same frame.
   Pixel See(int x, int y, int ticks = 1) {
-    uint64_t frame = 0;
-    for (int i = 0; i < ticks; ++i) frame = frames_.Receive()->pulse()->value;
+    for (int i = 0; i < ticks; ++i) frame_ = frames_.Receive()->pulse()->value;
     const size_t index =
-        frame % kFramebuffers * kWidth * kHeight + static_cast<size_t>(y * kWidth + x);
+        frame_ % kFramebuffers * kWidth * kHeight + static_cast<size_t>(y * kWidth + x);
     Pixel pixel;
     std::memcpy(&pixel, framebuffers_->read().data() + index * sizeof pixel, sizeof pixel);
     return pixel;
@@ -51,6 +50,7 @@ class Viewer {
   ipc::Connection gfx_;
   ipc::Channel frames_;
   std::optional<ipc::Region> framebuffers_;
+  uint64_t frame_ = 0;  // that was seen last
 };
 
 CreateSurfaceRequest Rgba2x2(int x, int y) {
@@ -265,6 +265,56 @@ TEST_CASE("what a client says has not changed is not drawn again, in either fram
                               }}});
 }
 
+TEST_CASE(
+    "whatever a client says has changed, nothing is drawn outside, and all if it is nothing") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                const ipc::Connection& gfx = viewer.gfx();
+                                const ipc::Region region = self.CreateRegion(4096).value();
+                                CreateSurfaceRequest create = Rgba2x2(3, 1);
+                                create.pixels =
+                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
+                                PresentRequest present = {
+                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
+                                    .source = Source::kGranted};
+                                const int32_t edges[] = {INT32_MIN, -1, 0, 1, 2, INT32_MAX};
+                                bool red = false;
+                                for (const int32_t x : edges) {
+                                  for (const int32_t width : edges) {
+                                    red = !red;
+                                    FillRegion(region, 0, red ? kRed : kGreen);
+                                    present.damage = {x, x, width, width};
+                                    CHECK(gfx.Call<PresentReply>(present).ok());
+                                    CHECK(viewer.See(0, 0) != (red ? kRed : kGreen));
+                                    if (width > 0) continue;
+                                    CHECK(viewer.See(3, 1, 0) == (red ? kRed : kGreen));
+                                  }
+                                }
+                                return 0;
+                              }}});
+}
+
+TEST_CASE("a frame may lie at any address, if all of it is there") {
+  tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
+                                Viewer viewer(self);
+                                const ipc::Connection& gfx = viewer.gfx();
+                                const ipc::Region region = self.CreateRegion(4096).value();
+                                CreateSurfaceRequest create = Rgba2x2(0, 0);
+                                create.pixels =
+                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
+                                PresentRequest present = {
+                                    .offset = 4096 - 16 - 1,
+                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
+                                    .source = Source::kGranted};
+                                FillRegion(region, present.offset, kRed);
+                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                CHECK(viewer.See(1, 1) == kRed);
+                                present.offset = 4096 - 15;
+                                CHECK_FALSE(gfx.Call<PresentReply>(present).ok());
+                                return 0;
+                              }}});
+}
+
 TEST_CASE("the screen is two files, of the frame that is shown when they are read") {
   tests::RunWorld(
       {Server(), {.name = "client", .main = [](ipc::Process& self) {
@@ -296,6 +346,14 @@ TEST_CASE("the screen is two files, of the frame that is shown when they are rea
                     CHECK(code(ipc::File::Open(self, "/dev/gfx/fb1", O_RDONLY).status()) == ENOENT);
                     CHECK(code(raw.WriteAt(0, bytes).status()) == EBADF);
                     CHECK(code(folder.ReadAt(0, bytes).status()) == EISDIR);
+                    std::vector<ipc::File> many;
+                    for (int i = 1; i < 16; ++i) {
+                      many.push_back(ipc::File::Open(self, "/dev/gfx/fb0.png", O_RDONLY).value());
+                    }
+                    CHECK(code(ipc::File::Open(self, "/dev/gfx/fb0", O_RDONLY).status()) == EMFILE);
+                    CHECK(ipc::File::Open(self, "/dev/gfx", O_RDONLY).ok());
+                    many.pop_back();
+                    CHECK(ipc::File::Open(self, "/dev/gfx/fb0", O_RDONLY).ok());
                     return 0;
                   }}});
 }
