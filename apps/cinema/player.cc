@@ -26,9 +26,10 @@ namespace {
 
 constexpr int kLeadFrames = 6;  // from the start of reading to the first frame on the screen
 constexpr int kBorder = 30;     // pixels around the film
+constexpr uint64_t kMinFramesInFlight = 2;  // one is answered when the next is on the screen
 constexpr uint64_t kMaxFramesInFlight = 16;
-constexpr size_t kMaxOrderBytes = 256;
-constexpr absl::Duration kAnswerIn = absl::Milliseconds(100);  // a terminal may take nothing
+constexpr size_t kMaxOrderBytes = 4096;
+constexpr absl::Duration kAnswerIn = absl::Milliseconds(100);  // terminal and log may be stuck
 constexpr absl::Duration kPatience = absl::Seconds(1);         // for servers that start
 
 // What the player is asked for.
@@ -43,8 +44,8 @@ struct Wishes {
 // Nothing: not understood.
 std::optional<Wishes> WishesFrom(const std::vector<std::string>& arguments) {
   Wishes wishes;
-  if (arguments.size() < 2 || !absl::SimpleAtoi(arguments[1], &wishes.slots) || wishes.slots < 1 ||
-      wishes.slots > kMaxFramesInFlight) {
+  if (arguments.size() < 2 || !absl::SimpleAtoi(arguments[1], &wishes.slots) ||
+      wishes.slots < kMinFramesInFlight || wishes.slots > kMaxFramesInFlight) {
     return std::nullopt;
   }
   wishes.path = arguments[0];
@@ -69,7 +70,7 @@ class Log {
   void Say(uint32_t severity, absl::string_view text) const {
     if (!file_) return;
     const std::string line = absl::StrCat("<", severity, ">player: ", text, "\n");
-    file_->Write(ipc::BytesOfText(line)).IgnoreError();
+    file_->Write(ipc::BytesOfText(line), kAnswerIn).IgnoreError();
   }
 
  private:
@@ -227,6 +228,7 @@ absl::Status PlayFrames(Show& show) {
       continue;
     }
     ++show.in_flight;
+    if (show.playback->is_over()) show.change.SignalAll().IgnoreError();
     show.mutex.Unlock().IgnoreError();
     const absl::Status played = slot->Play(*frame);
     show.mutex.Lock().IgnoreError();
@@ -242,23 +244,27 @@ absl::Status PlayFrames(Show& show) {
 // The last frame leaves the screen only with its surface, so its thread is let go by the end of the
 // surface, once all others have come back.
 absl::Status PlayAll(Show& show, uint64_t slots) {
-  slots = std::min(slots, show.film.frame_count);
+  absl::Status status;
   std::vector<absl::Status> results(slots);
   std::vector<ipc::Thread> threads;
   for (uint64_t i = 0; i < slots; ++i) {
     auto thread = show.self.Spawn({.name = absl::StrCat("frames-", i)},
                                   [&show, &result = results[i]] { result = PlayFrames(show); });
-    if (!thread.ok()) return thread.status();
+    status.Update(thread.status());
+    if (!thread.ok()) break;
     threads.push_back(*std::move(thread));
   }
-  absl::Status status;
+  absl::Time seen;  // the last frame, for as long as any
   {
     const ipc::MutexLock lock(show.mutex);
+    if (!status.ok()) show.playback->Stop();
     while (!show.playback->is_over() || show.in_flight > 1) {
       show.change.Wait(show.mutex).IgnoreError();
     }
+    seen = absl::FromUnixNanos(show.playback->last_target_ns() +
+                               std::max(show.playback->period_ns(), 2 * show.tick_ns));
   }
-  status.Update(show.self.Sleep(absl::Nanoseconds(2 * show.tick_ns)));
+  if (status.ok()) status = show.self.Sleep(seen);
   const gfxd::DestroySurfaceRequest end = {.surface = show.surface};
   status.Update(show.gfx.Call<gfxd::DestroySurfaceReply>(end).status());
   for (ipc::Thread& thread : threads) status.Update(thread.Join());
@@ -271,7 +277,6 @@ std::string Obey(Show& show, const Order& order) {
   const ipc::MutexLock lock(show.mutex);
   Playback& playback = *show.playback;
   if (playback.is_over()) return "the film is over";
-  std::string what;
   switch (order.kind) {
     case Order::Kind::kPause:
       playback.Pause();
@@ -295,17 +300,34 @@ std::string Obey(Show& show, const Order& order) {
                       PositionText(playback.position_ns(), playback.length_ns()));
 }
 
-// Reads orders until the thread is cancelled or the console has gone.
+// Nothing: ^D, or there is no more console, or the thread is cancelled.
+std::optional<std::string> ReadLine(const ipc::File& console) {
+  std::string line;
+  while (line.size() < kMaxOrderBytes && (line.empty() || line.back() != '\n')) {
+    std::array<std::byte, 256> part;
+    const auto count = console.Read(absl::MakeSpan(part));
+    if (!count.ok() || *count == 0) return std::nullopt;
+    absl::StrAppend(&line, ipc::TextOf(ipc::ConstBytes(part).first(*count)));
+  }
+  return line;
+}
+
+bool IsOver(Show& show) {
+  const ipc::MutexLock lock(show.mutex);
+  return show.playback->is_over();
+}
+
+// Reads orders until the film is over, with which the thread is cancelled, or there are no more.
 void TakeOrders(Show& show, const ipc::File& console) {
   const auto answer = [&](absl::string_view text) {
     console.Write(ipc::BytesOfText(absl::StrCat(text, "\n")), kAnswerIn).IgnoreError();
   };
   answer(kRemoteHelp);
-  std::array<std::byte, kMaxOrderBytes> line;
-  for (;;) {
-    const auto count = console.Read(absl::MakeSpan(line));
-    if (!count.ok() || *count == 0) return;
-    const auto order = ParseOrder(ipc::TextOf(ipc::ConstBytes(line).first(*count)));
+  // The cancel may have been that of an answer.
+  while (!IsOver(show)) {
+    const auto line = ReadLine(console);
+    if (!line) return answer("no more orders");
+    const auto order = ParseOrder(*line);
     if (!order.ok()) {
       answer(order.status().message());
       continue;
@@ -326,7 +348,11 @@ absl::StatusOr<std::optional<ipc::File>> OpenIf(ipc::Process& self, bool wanted,
 
 absl::Status Play(ipc::Process& self, const Wishes& wishes) {
   auto log = OpenIf(self, wishes.log, logd::kName, O_WRONLY);
-  if (!log.ok()) return log.status();
+  if (!log.ok()) {
+    std::fprintf(stderr, "player: plays without a log: %s\n",
+                 std::string(log.status().message()).c_str());
+    log = std::nullopt;
+  }
   const auto console = OpenIf(self, wishes.console, console::kName, O_RDWR);
   if (!console.ok()) return console.status();
   auto file = ipc::File::Open(self, wishes.path, O_RDONLY, 0, kPatience);
@@ -371,7 +397,8 @@ absl::Status Play(ipc::Process& self, const Wishes& wishes) {
 int Player(ipc::Process& self) {
   const auto wishes = WishesFrom(self.arguments());
   if (!wishes) {
-    std::fprintf(stderr, "usage: player FILE FRAMES-IN-FLIGHT [--inline] [--log] [--console]\n");
+    std::fprintf(stderr,
+                 "usage: player FILE FRAMES-IN-FLIGHT (2 to 16) [--inline] [--log] [--console]\n");
     return 2;
   }
   const absl::Status status = Play(self, *wishes);

@@ -17,7 +17,7 @@ struct Order {
   enum class Kind { kPause, kPlay, kSeek, kQuit };
   Kind kind = Kind::kPause;
   absl::Duration seek = {};  // kSeek: to here,
-  bool relative = false;  //   or from where it is
+  bool relative = false;     //   or from where it is
 };
 
 // Of one line. kInvalidArgument: one line, for the person, that says what it may be.

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kMagic = "YUV4MPEG2";
 constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int64_t kMaxPeriodNs = 3600 * kSecondNs;
+constexpr int64_t kMaxLengthNs = int64_t{365 * 24} * 3600 * kSecondNs;
 
 absl::Status Wrong(std::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("not a film that this player can show: ",
@@ -33,6 +35,7 @@ absl::Status ParseRate(absl::string_view text, int64_t& period_ns) {
     return Wrong("the frame rate must be FRAMES:SECONDS, at most 1000 a second");
   }
   period_ns = kSecondNs / frames * seconds + kSecondNs % frames * seconds / frames;
+  if (period_ns > kMaxPeriodNs) return Wrong("a frame is shown for an hour at most");
   return absl::OkStatus();
 }
 
@@ -77,6 +80,9 @@ absl::StatusOr<Film> ParseFilm(std::string_view head, uint64_t file_bytes) {
   film.frame_count = (file_bytes - film.header_bytes) / (kFrameMark.size() + film.frame_bytes);
   if (file_bytes < film.header_bytes || film.frame_count == 0)
     return Wrong("it has no whole frame");
+  if (film.frame_count > static_cast<uint64_t>(kMaxLengthNs / film.frame_period_ns)) {
+    return Wrong("it is longer than a year");
+  }
   return film;
 }
 

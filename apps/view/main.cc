@@ -62,12 +62,17 @@ absl::Status Watch(ipc::Process& self) {
       if (ipc::ErrorOf(received.status()) == ipc::Error::kDeadline) continue;
       return received.status();
     }
-    const ipc::Pulse* pulse = received->pulse();
-    if (pulse == nullptr) continue;
-    if (pulse->code == ipc::Pulse::kDeath) return absl::OkStatus();
+    // Only the last of those that have come meanwhile is worth to be shown.
+    uint64_t frame = 0;
+    for (; received.ok(); received = channel->Receive(ipc::Deadline::Poll())) {
+      const ipc::Pulse* pulse = received->pulse();
+      if (pulse == nullptr) continue;
+      if (pulse->code == ipc::Pulse::kDeath) return absl::OkStatus();
+      frame = pulse->value;
+    }
     const ipc::ConstBytes all = framebuffers->read();
     if (all.size() < gfxd::kFramebuffers * bytes) return absl::OkStatus();  // gfxd has ended
-    const ipc::ConstBytes pixels = all.subspan(pulse->value % gfxd::kFramebuffers * bytes);
+    const ipc::ConstBytes pixels = all.subspan(frame % gfxd::kFramebuffers * bytes);
     absl::Status shown = window->Show(
         {reinterpret_cast<const gfxd::Pixel*>(pixels.data()), size->width, size->height});
     if (!shown.ok()) return shown;
@@ -84,7 +89,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   const auto arguments = parley_tool::Arguments::Parse(words, {"--run=", "--broker="}, 0);
-  if (!arguments.ok()) return parley_tool::Misuse(arguments.status());
+  if (!arguments.ok()) {
+    std::fprintf(stderr, "parley-view: %s; see --help\n",
+                 std::string(arguments.status().message()).c_str());
+    return 2;
+  }
   const auto broker = parley_tool::BrokerToAsk(*arguments);
   if (!broker.ok()) return parley_tool::Misplaced(broker.status());
   return parley_tool::Stay(*broker, "view", {}, [](ipc::Process& self) {

@@ -26,6 +26,13 @@ absl::StatusOr<Window> Window::Open(const std::string& title, int width, int hei
   // Ctrl-C is for who has started it.
   SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
   if (SDL_Init(SDL_INIT_VIDEO) != 0) return Failure("no window can be opened");
+  // SDL would rather draw where nobody looks than say that there is no display.
+  const absl::string_view driver = SDL_GetCurrentVideoDriver();
+  if (SDL_getenv("SDL_VIDEODRIVER") == nullptr && (driver == "offscreen" || driver == "dummy")) {
+    SDL_Quit();
+    SDL_SetError("there is no display");
+    return Failure("no window can be opened");
+  }
   Window window;
   window.window_.reset(SDL_CreateWindow(title.c_str(), SDL_WINDOWPOS_UNDEFINED,
                                         SDL_WINDOWPOS_UNDEFINED, width, height,

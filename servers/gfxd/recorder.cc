@@ -30,6 +30,9 @@ class FilmFile {
   explicit FilmFile(std::string path) : path_(std::move(path)) {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
     if (descriptor_ < 0) open_error_ = errno;
+    if (open_error_ == ENOENT) {
+      std::fprintf(stderr, "recorder: %s: not there, so no film is kept\n", path_.c_str());
+    }
   }
   FilmFile(const FilmFile&) = delete;
   FilmFile& operator=(const FilmFile&) = delete;

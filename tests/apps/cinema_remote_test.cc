@@ -22,7 +22,7 @@ TEST_CASE("each order is understood, with any blanks around it") {
 
 TEST_CASE("what is no order is answered with what there is") {
   for (const char* line : {"", "\n", "stop", "pause now", "seek", "seek x", "seek 1 2", "seek nan",
-                           "seek inf", "seek 1e300", "PAUSE"}) {
+                           "seek inf", "seek 1e300", "seek 0x10", "PAUSE"}) {
     const auto order = ParseOrder(line);
     CHECK(order.status().code() == absl::StatusCode::kInvalidArgument);
     CHECK(absl::StrContains(order.status().message(), kRemoteHelp));
@@ -67,12 +67,47 @@ TEST_CASE("a film is sought within its bounds, and stays paused or playing") {
   playback.Pause();
   playback.Seek(-50, 200);
   CHECK(playback.position_ns() == 0);
-  CHECK_FALSE(playback.Take().has_value());
   playback.Seek(1'000'000, 300);
   CHECK(playback.position_ns() == 80);
   playback.Play(400);
   CHECK(playback.Take()->index == 8);
   CHECK(playback.is_over());
+}
+
+TEST_CASE("paused, the frame that was sought is shown alone, and once more when it goes on") {
+  Playback playback(9, 10, 0);
+  playback.Pause();
+  playback.Seek(30, 100);
+  const auto still = playback.Take();
+  REQUIRE(still.has_value());
+  CHECK(still->index == 3);
+  CHECK(still->target_ns == 100);
+  CHECK_FALSE(playback.Take().has_value());
+  CHECK(playback.position_ns() == 30);
+  playback.Play(200);
+  CHECK(playback.Take()->index == 3);
+}
+
+TEST_CASE("whatever is ordered, frames are shown in the order in which they were taken") {
+  Playback playback(100, 500, 0);
+  int64_t last_ns = -1;
+  const auto take = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto frame = playback.Take();
+      if (!frame) continue;
+      CHECK(frame->target_ns > last_ns);
+      last_ns = frame->target_ns;
+    }
+  };
+  take(4);  // up to 1500, long after the times below
+  playback.Seek(20'000, 300);
+  take(3);
+  playback.Pause();
+  playback.Seek(0, 310);
+  take(2);
+  playback.Play(320);
+  take(3);
+  CHECK(playback.last_target_ns() == last_ns);
 }
 
 TEST_CASE("what is stopped is over for good") {
