@@ -231,6 +231,32 @@ TEST_CASE("fsd: what a user makes is the user's, and others' permissions hold") 
   RunWorld({Serving(folder), owner, stranger});
 }
 
+TEST_CASE("fsd: what the disk has to be asked for comes, and so does what fails there") {
+  const Folder folder;
+  constexpr uint64_t kBytes = 8 << 20;
+  {
+    std::ofstream big(folder.path() + "/big");
+    for (uint64_t i = 0; i < kBytes; ++i) big.put(ByteAt(i));
+  }
+  const int host = open((folder.path() + "/big").c_str(), O_RDONLY);
+  // Out of Linux's memory, if this file system has another place for it.
+  CHECK(fsync(host) == 0);
+  CHECK(posix_fadvise(host, 0, 0, POSIX_FADV_DONTNEED) == 0);
+  close(host);
+  RunWorld({Serving(folder), Client([](ipc::Process& self) {
+              const File file = File::Open(self, "/fs/big", O_RDWR, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(1 << 16).value();
+              for (uint64_t at = 0; at < kBytes; at += 3 << 16) {
+                CHECK(file.ReadAt(at, region.Out(), kSoon).value_or(0) == 1 << 16);
+                CHECK(Holds(region.read(), at));
+              }
+              // Where few file systems have files.
+              const auto far = file.WriteAt(uint64_t{1} << 60, region.In(), kSoon);
+              CHECK((far.ok() || ErrnoOf(far) == EFBIG));
+              CHECK(file.ReadAt(0, region.Out(), kSoon).value_or(0) == 1 << 16);
+            })});
+}
+
 TEST_CASE("fsd: many transfers are in flight, and each gets its own bytes") {
   const Folder folder;
   RunWorld(
