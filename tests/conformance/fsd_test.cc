@@ -231,6 +231,34 @@ TEST_CASE("fsd: what a user makes is the user's, and others' permissions hold") 
   RunWorld({Serving(folder), owner, stranger});
 }
 
+TEST_CASE("fsd: who makes or opens a file writes it, whatever its permissions are then") {
+  if (tests::conformance::LacksOtherUsers() || !tests::conformance::OnHost()) return;
+  const Folder folder;
+  tests::Actor user = Serving(folder);  // of a user: root may write anything
+  tests::Actor client = Client([&](ipc::Process& self) {
+    const FileServer fs = Connect(self);
+    constexpr uint32_t kAnew = O_CREAT | O_EXCL;
+    for (const uint32_t flags : {uint32_t{O_RDWR}, uint32_t{O_WRONLY | O_APPEND}}) {
+      const File file = fs.Open("/fs/shut", flags | kAnew, 0400).value();
+      CHECK(file.Write(BytesOfText("made")).value() == 4);
+      CHECK(file.Truncate(3).ok());
+      CHECK(folder.Contents("shut") == "mad");
+      CHECK(fs.Stat("/fs/shut").value().mode == (S_IFREG | 0400));
+      CHECK(ErrnoOf(fs.Open("/fs/shut", O_RDWR)) == EACCES);
+      CHECK(fs.Unlink("/fs/shut").ok());
+    }
+    const File none = fs.Open("/fs/none", O_RDWR | kAnew, 0).value();
+    CHECK(none.Write(BytesOfText("x")).value() == 1);
+    CHECK(fs.Stat("/fs/none").value().mode == S_IFREG);
+    const File open = fs.Open("/fs/open", O_RDWR | kAnew, 0600).value();
+    CHECK(fs.Change("/fs/open", {.mask = Change::kMode, .mode = 0400}).ok());
+    CHECK(open.Truncate(7).ok());
+    CHECK(open.Stat().value().size == 7);
+  });
+  user.uid = user.gid = client.uid = client.gid = 1000;
+  RunWorld({user, client});
+}
+
 TEST_CASE("fsd: what the disk has to be asked for comes, and so does what fails there") {
   const Folder folder;
   constexpr uint64_t kBytes = 8 << 20;
@@ -255,6 +283,26 @@ TEST_CASE("fsd: what the disk has to be asked for comes, and so does what fails 
               CHECK((far.ok() || ErrnoOf(far) == EFBIG));
               CHECK(file.ReadAt(0, region.Out(), kSoon).value_or(0) == 1 << 16);
             })});
+}
+
+TEST_CASE("fsd: what is made in a set-group-id folder has its group, and folders hand it down") {
+  if (tests::conformance::LacksOtherUsers() || !tests::conformance::OnHost()) return;
+  const Folder folder;
+  CHECK(chown(folder.path().c_str(), 0, 1234) == 0);
+  CHECK(chmod(folder.path().c_str(), 02777) == 0);
+  tests::Actor client = Client([&](ipc::Process& self) {
+    const FileServer fs = Connect(self);
+    CHECK(fs.MakeDirectory("/fs/sub", 0755).ok());
+    CHECK(fs.Stat("/fs/sub").value().mode == (S_IFDIR | 02755));
+    CHECK(ipc::WriteFile(self, "/fs/sub/a", "x").ok());
+    for (const char* path : {"/fs/sub", "/fs/sub/a"}) {
+      CHECK(fs.Stat(path).value().uid == 1000);
+      CHECK(fs.Stat(path).value().gid == 1234);
+    }
+    CHECK((fs.Stat("/fs/sub/a").value().mode & S_ISGID) == 0);
+  });
+  client.uid = client.gid = 1000;
+  RunWorld({Serving(folder), client});
 }
 
 TEST_CASE("fsd: many transfers are in flight, and each gets its own bytes") {
