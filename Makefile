@@ -64,7 +64,7 @@ PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystem
 PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
-.PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
+.PHONY: all demo test bench fuzz install format lint clean help setup setup-test setup-bench
 all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
 
 # The common headers, once for each level of optimization.
@@ -145,6 +145,8 @@ setup:
 	@scripts/setup --quiet
 
 # After the other, since one package manager runs at a time.
+setup-test: setup
+	@scripts/setup --test --quiet
 setup-bench: setup
 	@scripts/setup --bench --quiet
 
@@ -152,7 +154,7 @@ demo: $(BUILD)/bin/parley
 	@scripts/demo --parley=$(BUILD)/bin/parley $(if $(VIDEO),--video='$(VIDEO)') \
 	  $(if $(KERNEL),--kernel='$(KERNEL)')
 
-test: $(BUILD)/bin/tests all
+test: $(BUILD)/bin/tests all | $(if $(SAN),setup,setup-test)
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
 bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
