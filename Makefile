@@ -66,8 +66,9 @@ PEER_LIBS = $(shell pkg-config --libs libzmq capnp-rpc grpc++ protobuf libsystem
 PEER_INCLUDES = $(addprefix -isystem ,$(BUILD)/generated $(wildcard /usr/include/iceoryx/*))
 $(BUILD)/obj/tests/bench/%.o: CXXFLAGS += $(PEER_INCLUDES)
 
-.PHONY: all demo test bench fuzz install format lint clean help setup setup-bench
-all: $(BUILD)/bin/parley $(BUILD)/bin/parleyd $(BUILD)/bin/parley-view $(BUILD)/lib/libparley.a $(BUILD)/lib/libparley.so
+.PHONY: all demo test bench fuzz install format lint clean help setup setup-test setup-bench
+all: $(addprefix $(BUILD)/bin/,parley parleyd parley-view) \
+    $(addprefix $(BUILD)/lib/,libparley.a libparley.so)
 
 # The common headers, once for each level of optimization.
 PRECOMPILED = $(BUILD)/precompiled/headers$(OPTIMIZE).h
@@ -153,6 +154,8 @@ setup:
 	@scripts/setup --quiet
 
 # After the other, since one package manager runs at a time.
+setup-test: setup
+	@scripts/setup --test --quiet
 setup-bench: setup
 	@scripts/setup --bench --quiet
 
@@ -161,7 +164,7 @@ demo: $(BUILD)/bin/parley
 	  $(if $(KERNEL),--kernel='$(KERNEL)')
 
 # Of the tools, only the script checks have need, which sanitizers leave out.
-test: $(BUILD)/bin/tests $(if $(SAN),,all)
+test: $(BUILD)/bin/tests $(if $(SAN),,all) | $(if $(SAN),setup,setup-test)
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
 bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers

@@ -43,13 +43,15 @@ absl::StatusOr<std::shared_ptr<Node>> ResourceServer::Create(const ResourceExcha
   const MessageInfo& caller = exchange.caller();
   Node& parent = *walked.parent();
   if (absl::Status may = Check(caller, parent, W_OK | X_OK); !may.ok()) return may;
+  const bool hands_down = (parent.stat.mode & S_ISGID) != 0;  // its group, as Linux has it
+  if (hands_down && S_ISDIR(mode)) mode |= S_ISGID;
   Busy busy(*this, parent);
   FileCall call = CallFor(exchange);
   auto made = manager_.Create(call, parent, walked.name(), mode, target);
   if (!made.ok()) return made;
   Touch(parent);
   (*made)->stat.uid = caller.uid;
-  (*made)->stat.gid = caller.gid;
+  (*made)->stat.gid = hands_down ? parent.stat.gid : caller.gid;
   Adopt(**made);
   return made;
 }

@@ -35,8 +35,11 @@ struct Options {
 // An open file with a descriptor of its own; of a directory none.
 class HostFile : public ipc::OpenFile {
  public:
-  HostFile(std::shared_ptr<ipc::Node> node, common::Descriptor descriptor)
-      : OpenFile(std::move(node)), descriptor_(std::move(descriptor)) {}
+  HostFile(std::shared_ptr<ipc::Node> node, common::Descriptor descriptor, uint32_t flags)
+      : OpenFile(std::move(node)), descriptor_(std::move(descriptor)) {
+    if ((flags & O_ACCMODE) != O_RDONLY) writers().push_back(this->descriptor());
+  }
+  ~HostFile() override { std::erase(writers(), descriptor()); }
   int descriptor() const { return descriptor_.number(); }
 
   // A read is about to be made.
@@ -50,6 +53,8 @@ class HostFile : public ipc::OpenFile {
   }
 
  private:
+  std::vector<int>& writers() const { return static_cast<HostNode&>(node()).writers; }
+
   common::Descriptor descriptor_;
   uint64_t next_ = 0;
   int in_order_ = 0;
@@ -88,10 +93,10 @@ class FileServer final : public ipc::ResourceManager {
                                                       uint32_t flags) override {
     self_->Charge(kRequestCost);
     if (node->IsDirectory())
-      return std::make_shared<HostFile>(std::move(node), common::Descriptor());
-    auto descriptor = HostTree::Open(Host(*node), flags);
+      return std::make_shared<HostFile>(std::move(node), common::Descriptor(), O_RDONLY);
+    auto descriptor = HostTree::Open(static_cast<HostNode&>(*node), flags);
     if (!descriptor.ok()) return descriptor.status();
-    return std::make_shared<HostFile>(std::move(node), *std::move(descriptor));
+    return std::make_shared<HostFile>(std::move(node), *std::move(descriptor), flags);
   }
 
   absl::StatusOr<uint64_t> Read(ipc::FileCall& call, ipc::OpenFile& open, uint64_t offset,

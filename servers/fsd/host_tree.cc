@@ -20,6 +20,7 @@ namespace fsd {
 namespace {
 
 constexpr int kPathOnly = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+constexpr uint32_t kAsItIs = ~uint32_t{0};  // of fchownat(2)
 
 absl::Status HostError(absl::string_view what = {}) { return ipc::PosixError(errno, what); }
 absl::Status Done(int result) { return result == 0 ? absl::OkStatus() : HostError(); }
@@ -53,6 +54,18 @@ absl::Status Own(const common::Descriptor& path, uint32_t mode, uint32_t uid, ui
   }
   if (S_ISLNK(mode)) return absl::OkStatus();
   return Done(chmod(ByDescriptor(path).c_str(), mode & 07777));  // whatever the umask took away
+}
+
+// The host denies what its permissions do not give, though this very process has made it: so they
+// give more meanwhile, to its owner alone.
+common::Descriptor OpenMade(const common::Descriptor& made, int host_flags) {
+  struct stat state = {};
+  if (fstat(made.number(), &state) != 0 || fchmod(made.number(), S_IRUSR | S_IWUSR) != 0) {
+    return common::Descriptor();
+  }
+  common::Descriptor file(open(ByDescriptor(made).c_str(), host_flags));
+  if (fchmod(made.number(), state.st_mode & 07777) != 0) return common::Descriptor();
+  return file;
 }
 
 }  // namespace
@@ -117,18 +130,23 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Create(const HostNode& direc
   }
   common::Descriptor path(openat(at, name.c_str(), kPathOnly));
   if (!path.valid()) return HostError();
-  if (absl::Status owned = Own(path, mode, uid, gid); !owned.ok()) {
+  const bool hands_down = (directory.stat.mode & S_ISGID) != 0;  // and the host has done so
+  if (absl::Status owned = Own(path, mode, uid, hands_down ? kAsItIs : gid); !owned.ok()) {
     unlinkat(at, name.c_str(), S_ISDIR(mode) ? AT_REMOVEDIR : 0);  // nothing stays half made
     return owned;
   }
-  return NodeOf(std::move(path));
+  auto node = NodeOf(std::move(path));
+  if (node.ok()) (*node)->made = std::move(made);
+  return node;
 }
 
-absl::StatusOr<common::Descriptor> HostTree::Open(const HostNode& node, uint32_t flags) {
+absl::StatusOr<common::Descriptor> HostTree::Open(HostNode& node, uint32_t flags) {
+  const common::Descriptor made = std::exchange(node.made, common::Descriptor());
   if (!S_ISREG(node.stat.mode)) return ipc::PosixError(EACCES);
   constexpr uint32_t kOfTheHost = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
   const int host_flags = static_cast<int>(flags & kOfTheHost) | O_CLOEXEC;
   common::Descriptor file(open(ByDescriptor(node.path).c_str(), host_flags));
+  if (!file.valid() && errno == EACCES && made.valid()) file = OpenMade(made, host_flags);
   if (!file.valid()) return HostError();
   return file;
 }
@@ -143,7 +161,7 @@ absl::Status HostTree::Change(const HostNode& node, const ipc::files::Change& ch
   using ipc::files::Change;
   const std::string path = ByDescriptor(node.path);
   const auto if_asked = [&](uint32_t bit, uint32_t id) {
-    return (change.mask & bit) != 0 ? id : ~uint32_t{0};
+    return (change.mask & bit) != 0 ? id : kAsItIs;
   };
   const uint32_t uid = if_asked(Change::kUid, change.uid), gid = if_asked(Change::kGid, change.gid);
   if ((change.mask & (Change::kUid | Change::kGid)) != 0 &&
@@ -165,6 +183,9 @@ absl::Status HostTree::Change(const HostNode& node, const ipc::files::Change& ch
 
 absl::Status HostTree::Truncate(const HostNode& node, uint64_t size) {
   if (!S_ISREG(node.stat.mode)) return ipc::PosixError(EINVAL);
+  if (!node.writers.empty()) {
+    return Done(ftruncate(node.writers.back(), static_cast<off_t>(size)));
+  }
   return Done(truncate(ByDescriptor(node.path).c_str(), static_cast<off_t>(size)));
 }
 

@@ -25,6 +25,8 @@ namespace fsd {
 struct HostNode : ipc::Node {
   HostNode(common::Descriptor path, const ipc::files::Stat& state);
   const common::Descriptor path;  // of O_PATH
+  common::Descriptor made;        // of what has just been made, until it is opened
+  std::vector<int> writers;       // descriptors of its open files that may write
 };
 
 class HostTree {
@@ -38,16 +40,18 @@ class HostTree {
   absl::StatusOr<std::shared_ptr<HostNode>> Lookup(const HostNode& directory,
                                                    const std::string& name);
   // A regular file, directory or symbolic link, which then is the user's, where the host permits
-  // it. EEXIST; EPERM: another kind.
+  // it; the group is the folder's, where that hands it down. EEXIST; EPERM: another kind.
   absl::StatusOr<std::shared_ptr<HostNode>> Create(const HostNode& directory,
                                                    const std::string& name, uint32_t mode,
                                                    const std::string& target, uint32_t uid,
                                                    uint32_t gid);
-  // Of a regular file. EACCES: of anything else.
-  static absl::StatusOr<common::Descriptor> Open(const HostNode& node, uint32_t flags);
+  // Of a regular file. EACCES: of anything else. Who has made a file opens it whatever its
+  // permissions, as open(2) has it.
+  static absl::StatusOr<common::Descriptor> Open(HostNode& node, uint32_t flags);
 
   static absl::StatusOr<ipc::files::Stat> Stat(const HostNode& node);
   static absl::Status Change(const HostNode& node, const ipc::files::Change& change);
+  // By whoever has it open to write, as ftruncate(2): its permissions may have changed since.
   static absl::Status Truncate(const HostNode& node, uint64_t size);
   static absl::StatusOr<std::string> ReadLink(const HostNode& node);
   // In the order of names, without "." and "..".

@@ -14,6 +14,7 @@ namespace fused {
 namespace {
 
 constexpr unsigned kBackgroundRequests = 64;  // at a time, as reads ahead of a reader
+constexpr int kMostTries = 8;                 // to find a name while others are renamed
 
 }  // namespace
 
@@ -168,15 +169,20 @@ absl::StatusOr<std::string> Bridge::PathOf(uint64_t parent, Name name) {
 absl::Status Bridge::Describe(uint64_t parent, Name name, fuse_entry_param& entry) {
   const auto path = PathOf(parent, name);
   if (!path.ok()) return path.status();
-  const auto found = names_.Find(*path);
-  if (!found.ok()) return found.status();
-  entry = {};
-  entry.attr = ToLinux(found->stat);
-  entry.attr_timeout = entry.entry_timeout = kKnownSeconds;
-  const std::scoped_lock locked(lock_);
-  if (!table_.IdentityOf(parent)) return ipc::PosixError(ESTALE);
-  entry.ino = table_.Enter(parent, name, {found->stat.inode, found->stat.mode & S_IFMT});
-  return absl::OkStatus();
+  for (int tries = 1;; ++tries) {
+    const uint64_t before = changes_;
+    const auto found = names_.Find(*path);
+    if (!found.ok()) return found.status();
+    entry = {};
+    entry.attr = ToLinux(found->stat);
+    entry.attr_timeout = entry.entry_timeout = kKnownSeconds;
+    const std::scoped_lock locked(lock_);
+    if (!table_.IdentityOf(parent)) return ipc::PosixError(ESTALE);
+    // What was found before a rename would take the name from what has it now.
+    if (changes_ != before && tries < kMostTries) continue;
+    entry.ino = table_.Enter(parent, name, {found->stat.inode, found->stat.mode & S_IFMT});
+    return absl::OkStatus();
+  }
 }
 
 void Bridge::ReplyEntry(fuse_req_t request, const fuse_entry_param& entry) {

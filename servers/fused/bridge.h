@@ -12,6 +12,7 @@
 #ifndef PARLEY_SERVERS_FUSED_BRIDGE_H_
 #define PARLEY_SERVERS_FUSED_BRIDGE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -89,6 +90,7 @@ class Bridge {
   // -- Open files (bridge_files.cc)
   uint32_t TypeOf(uint64_t node);
   absl::StatusOr<std::shared_ptr<OpenFile>> FileOf(uint64_t number) const;
+  static void OpenElsewhere(const std::string& path, uint32_t flags, OpenFile& open);
   void Open(fuse_req_t request, uint64_t node, Info info);
   void Create(fuse_req_t request, uint64_t parent, Name name, uint32_t mode, Info info);
   void Keep(std::shared_ptr<OpenFile> open, Info info);
@@ -109,7 +111,9 @@ class Bridge {
   Workers* workers_ = nullptr;
   OpenTable<OpenFile> files_;
   OpenTable<OpenDirectory> folders_;
-  std::mutex lock_;  // guards the table
+  std::atomic<bool> locks_are_used_ = false;  // by somebody, once
+  std::atomic<uint64_t> changes_ = 0;         // of names in the table, by renames and removals
+  std::mutex lock_;                           // guards the table
   InodeTable table_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kPulsePriority = 10;
 // Of open(2)'s flags, what is the server's to know. Links Linux has followed before.
-constexpr int kFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_TRUNC;
+constexpr int kFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_TRUNC | O_SYNC | O_DSYNC;
 
 bool HasPosition(const OpenFile& open) { return open.type != S_IFIFO && open.type != S_IFSOCK; }
 
@@ -64,6 +64,17 @@ void Bridge::Keep(std::shared_ptr<OpenFile> open, Info info) {
   info->fh = files_.Add(std::move(open));
 }
 
+// If it is to be appended to. Without, as where the server has no room: see Write.
+void Bridge::OpenElsewhere(const std::string& path, uint32_t flags, OpenFile& open) {
+  if ((flags & O_APPEND) == 0 || (flags & O_ACCMODE) == O_RDONLY || open.type != S_IFREG) return;
+  open.appends = true;
+  const auto same = open.file.Stat();
+  auto file = open.server.files.Open(path, O_WRONLY | O_NOFOLLOW | (flags & (O_SYNC | O_DSYNC)));
+  if (!same.ok() || !file.ok()) return;
+  const auto stat = file->Stat();  // the path may lead to another one by now
+  if (stat.ok() && stat->inode == same->inode) open.elsewhere.emplace(*std::move(file));
+}
+
 void Bridge::Open(fuse_req_t request, uint64_t node, Info info) {
   std::shared_ptr<OpenFile> open;
   absl::Status done = Do(request, [&] {
@@ -75,6 +86,7 @@ void Bridge::Open(fuse_req_t request, uint64_t node, Info info) {
       auto file = server.files.Open(*path, flags);
       if (!file.ok()) return file.status();
       open = std::make_shared<OpenFile>(*std::move(file), server, node, type);
+      OpenElsewhere(*path, flags, *open);
       return absl::OkStatus();
     });
   });
@@ -105,6 +117,7 @@ void Bridge::Create(fuse_req_t request, uint64_t parent, Name name, uint32_t mod
     absl::Status described = Describe(parent, name, entry);
     if (!described.ok()) return described;
     open = std::make_shared<OpenFile>(*std::move(file), *by, entry.ino, TypeOf(entry.ino));
+    OpenElsewhere(*path, flags, *open);
     return absl::OkStatus();
   });
   if (!done.ok()) return Reply(request, done);
@@ -115,12 +128,16 @@ void Bridge::Create(fuse_req_t request, uint64_t parent, Name name, uint32_t mod
   }
 }
 
-// A descriptor is closed. Its process loses its record locks, as POSIX has it.
+// A descriptor is closed. Its process loses its record locks of the file, whichever descriptor of
+// it they were made by, as POSIX has it.
 void Bridge::Flush(fuse_req_t request, Info info) {
   DoAndReply(request, [&] {
     const auto open = FileOf(info->fh);
     if (!open.ok()) return open.status();
-    if (!(*open)->has_locks) return absl::OkStatus();
+    const auto has_locks = [](const OpenFile& file) -> bool { return file.has_locks; };
+    if (!locks_are_used_ || files_.OfNode((*open)->node, has_locks) == nullptr) {
+      return absl::OkStatus();
+    }
     return (*open)->file.Lock(F_UNLCK, 0, 0, {}, info->lock_owner);
   });
 }
@@ -174,7 +191,10 @@ void Bridge::Write(fuse_req_t request, const char* bytes, size_t size, off_t off
   const auto* const start = reinterpret_cast<const std::byte*>(bytes);
   const auto in_room = static_cast<uint64_t>(start - room.read().data());
   const auto to = static_cast<uint64_t>(offset);
-  const ipc::File& file = (*open)->file;
+  // Linux says of each write whether it is one of the file's end.
+  const bool elsewhere = (*open)->appends && (info->flags & O_APPEND) == 0;
+  if (elsewhere && !(*open)->elsewhere) return Reply(request, ipc::PosixError(EIO));
+  const ipc::File& file = elsewhere ? *(*open)->elsewhere : (*open)->file;
   absl::StatusOr<uint64_t> count = 0;
   {
     const Interruptible interruptible(*workers_, request, WhenOf(**open));
@@ -226,7 +246,7 @@ void Bridge::SetLock(fuse_req_t request, Info info, const struct flock& wanted, 
       [&] {
         const auto open = FileOf(info->fh);
         if (!open.ok()) return open.status();
-        (*open)->has_locks = true;
+        (*open)->has_locks = locks_are_used_ = true;
         return (*open)->file.Lock(
             static_cast<uint32_t>(wanted.l_type), StartOf(wanted), LengthOf(wanted),
             waits ? ipc::Deadline::Never() : ipc::Deadline::Poll(), info->lock_owner);

@@ -175,9 +175,11 @@ absl::Status Bridge::GiveToCaller(fuse_req_t request, const Server& server,
                                   const std::string& path) {
   const fuse_ctx& caller = *fuse_req_ctx(request);
   if (self_.uid() != 0 || (caller.uid == 0 && caller.gid == self_.gid())) return absl::OkStatus();
-  const ipc::files::Change change = {.mask = ipc::files::Change::kUid | ipc::files::Change::kGid,
-                                     .uid = caller.uid,
-                                     .gid = caller.gid};
+  using ipc::files::Change;
+  Change change = {.mask = Change::kUid | Change::kGid, .uid = caller.uid, .gid = caller.gid};
+  // Where the folder hands its group down, the server has seen to that.
+  const auto folder = server.files.Stat(absl::string_view(path).substr(0, path.rfind('/')));
+  if (folder.ok() && (folder->mode & S_ISGID) != 0) change.mask = Change::kUid;
   return server.files.Change(path, change, /*follow=*/false);
 }
 
@@ -217,6 +219,7 @@ void Bridge::Remove(fuse_req_t request, uint64_t parent, Name name, bool directo
     if (!done.ok()) return done;
     const std::scoped_lock locked(lock_);
     table_.Remove(parent, name);
+    ++changes_;
     return absl::OkStatus();
   });
 }
@@ -237,6 +240,7 @@ void Bridge::Rename(fuse_req_t request, uint64_t parent, Name name, uint64_t new
     if (!done.ok()) return done;
     const std::scoped_lock locked(lock_);
     table_.Rename(parent, name, new_parent, new_name);
+    ++changes_;
     return absl::OkStatus();
   });
 }

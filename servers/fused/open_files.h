@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "ipc/file.h"
 #include "servers/fused/name_space.h"
 
@@ -28,6 +29,10 @@ struct OpenFile {
   const Server server;
   const uint64_t node;  // InodeTable's
   const uint32_t type;  // S_IFMT, as the server has it
+  // What is opened to append to is opened once more, for what Linux writes elsewhere all the same:
+  // pages that are mapped, and whatever is written once fcntl(2) has taken O_APPEND away.
+  bool appends = false;  // these two are set before anybody writes
+  std::optional<ipc::File> elsewhere = {};
   std::atomic<bool> has_locks = false;
 
   std::mutex lock;  // guards what follows: somebody polls it
@@ -68,9 +73,13 @@ class OpenTable {
   }
   // Any that is open of this node: of what has lost its name this is all there is.
   std::shared_ptr<Open> OfNode(uint64_t node) const {
+    return OfNode(node, [](const Open&) { return true; });
+  }
+  // Any of which this holds.
+  std::shared_ptr<Open> OfNode(uint64_t node, absl::FunctionRef<bool(const Open&)> holds) const {
     const std::scoped_lock locked(lock_);
     for (const auto& [number, open] : open_) {
-      if (open->node == node) return open;
+      if (open->node == node && holds(*open)) return open;
     }
     return nullptr;
   }

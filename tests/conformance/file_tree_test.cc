@@ -94,6 +94,23 @@ TEST_CASE("who has as many files open as it may makes no more, and cuts none") {
             })});
 }
 
+TEST_CASE("a set-group-id directory gives its group to what is made in it, and so do those below") {
+  RunWorld({ServingTree(), Client([](ipc::Process& self) {
+              const auto tree =
+                  ipc::FileServer::Connect(self, "/tree", {.deadline = kSoon}).value();
+              using ipc::files::Change;
+              CHECK(tree.MakeDirectory("/tree/group", 0755).ok());
+              CHECK(tree.Change("/tree/group",
+                                {.mask = Change::kGid | Change::kMode, .mode = 02755, .gid = 77})
+                        .ok());
+              CHECK(tree.MakeDirectory("/tree/group/sub", 0700).ok());
+              CHECK(tree.Stat("/tree/group/sub").value().mode == (S_IFDIR | 02700));
+              CHECK(tree.Open("/tree/group/sub/a", O_WRONLY | O_CREAT, 0600).ok());
+              CHECK(tree.Stat("/tree/group/sub/a").value().mode == (S_IFREG | 0600));
+              CHECK(tree.Stat("/tree/group/sub/a").value().gid == 77);
+            })});
+}
+
 TEST_CASE("permissions are those of the sender's user, as the kernel vouches for it") {
   if (tests::conformance::LacksOtherUsers()) return;
   tests::Shared<bool> made;

@@ -231,6 +231,80 @@ TEST_CASE("fsd: what a user makes is the user's, and others' permissions hold") 
   RunWorld({Serving(folder), owner, stranger});
 }
 
+TEST_CASE("fsd: who makes or opens a file writes it, whatever its permissions are then") {
+  if (tests::conformance::LacksOtherUsers() || !tests::conformance::OnHost()) return;
+  const Folder folder;
+  tests::Actor user = Serving(folder);  // of a user: root may write anything
+  tests::Actor client = Client([&](ipc::Process& self) {
+    const FileServer fs = Connect(self);
+    constexpr uint32_t kAnew = O_CREAT | O_EXCL;
+    for (const uint32_t flags : {uint32_t{O_RDWR}, uint32_t{O_WRONLY | O_APPEND}}) {
+      const File file = fs.Open("/fs/shut", flags | kAnew, 0400).value();
+      CHECK(file.Write(BytesOfText("made")).value() == 4);
+      CHECK(file.Truncate(3).ok());
+      CHECK(folder.Contents("shut") == "mad");
+      CHECK(fs.Stat("/fs/shut").value().mode == (S_IFREG | 0400));
+      CHECK(ErrnoOf(fs.Open("/fs/shut", O_RDWR)) == EACCES);
+      CHECK(fs.Unlink("/fs/shut").ok());
+    }
+    const File none = fs.Open("/fs/none", O_RDWR | kAnew, 0).value();
+    CHECK(none.Write(BytesOfText("x")).value() == 1);
+    CHECK(fs.Stat("/fs/none").value().mode == S_IFREG);
+    const File open = fs.Open("/fs/open", O_RDWR | kAnew, 0600).value();
+    CHECK(fs.Change("/fs/open", {.mask = Change::kMode, .mode = 0400}).ok());
+    CHECK(open.Truncate(7).ok());
+    CHECK(open.Stat().value().size == 7);
+  });
+  user.uid = user.gid = client.uid = client.gid = 1000;
+  RunWorld({user, client});
+}
+
+TEST_CASE("fsd: what the disk has to be asked for comes, and so does what fails there") {
+  const Folder folder;
+  constexpr uint64_t kBytes = 8 << 20;
+  {
+    std::ofstream big(folder.path() + "/big");
+    for (uint64_t i = 0; i < kBytes; ++i) big.put(ByteAt(i));
+  }
+  const int host = open((folder.path() + "/big").c_str(), O_RDONLY);
+  // Out of Linux's memory, if this file system has another place for it.
+  CHECK(fsync(host) == 0);
+  CHECK(posix_fadvise(host, 0, 0, POSIX_FADV_DONTNEED) == 0);
+  close(host);
+  RunWorld({Serving(folder), Client([](ipc::Process& self) {
+              const File file = File::Open(self, "/fs/big", O_RDWR, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(1 << 16).value();
+              for (uint64_t at = 0; at < kBytes; at += 3 << 16) {
+                CHECK(file.ReadAt(at, region.Out(), kSoon).value_or(0) == 1 << 16);
+                CHECK(Holds(region.read(), at));
+              }
+              // Where few file systems have files.
+              const auto far = file.WriteAt(uint64_t{1} << 60, region.In(), kSoon);
+              CHECK((far.ok() || ErrnoOf(far) == EFBIG));
+              CHECK(file.ReadAt(0, region.Out(), kSoon).value_or(0) == 1 << 16);
+            })});
+}
+
+TEST_CASE("fsd: what is made in a set-group-id folder has its group, and folders hand it down") {
+  if (tests::conformance::LacksOtherUsers() || !tests::conformance::OnHost()) return;
+  const Folder folder;
+  CHECK(chown(folder.path().c_str(), 0, 1234) == 0);
+  CHECK(chmod(folder.path().c_str(), 02777) == 0);
+  tests::Actor client = Client([&](ipc::Process& self) {
+    const FileServer fs = Connect(self);
+    CHECK(fs.MakeDirectory("/fs/sub", 0755).ok());
+    CHECK(fs.Stat("/fs/sub").value().mode == (S_IFDIR | 02755));
+    CHECK(ipc::WriteFile(self, "/fs/sub/a", "x").ok());
+    for (const char* path : {"/fs/sub", "/fs/sub/a"}) {
+      CHECK(fs.Stat(path).value().uid == 1000);
+      CHECK(fs.Stat(path).value().gid == 1234);
+    }
+    CHECK((fs.Stat("/fs/sub/a").value().mode & S_ISGID) == 0);
+  });
+  client.uid = client.gid = 1000;
+  RunWorld({Serving(folder), client});
+}
+
 TEST_CASE("fsd: many transfers are in flight, and each gets its own bytes") {
   const Folder folder;
   RunWorld(
