@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <map>
 #include <optional>
@@ -49,42 +50,73 @@ class RingDisk final : public Disk {
   }
 
   absl::StatusOr<uint64_t> Begin(ipc::FileCall& call, const Transfer& transfer) override {
-    if (free_.empty()) {
-      waiting_.emplace(std::pair(-call.from().priority, next_arrival_++),
-                       Begun{transfer, 0, call.Defer()});
-      return ipc::Deferred();
-    }
-    const uint32_t slot = Issue({transfer, 0, std::nullopt});
-    auto over = Harvest(slot);
-    if (over) return *std::move(over);
-    begun_[slot].deferral.emplace(call.Defer());
+    Outcome outcome;
+    const auto slot = Prepare(call, transfer, outcome);
+    Submit();
+    Harvest();
+    if (outcome) return *std::move(outcome);
+    if (slot) Leave(*slot, call);
     return ipc::Deferred();
+  }
+
+  // With one submission for all of them.
+  void BeginReads(int descriptor, absl::Span<ipc::ReadPiece> pieces) override {
+    std::array<Outcome, ipc::files::kMaxOperations> outcomes;
+    std::array<std::optional<uint32_t>, ipc::files::kMaxOperations> slots;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      slots[i] = Prepare(pieces[i].call, ReadOf(descriptor, pieces[i]), outcomes[i]);
+    }
+    Submit();
+    Harvest();
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      if (outcomes[i]) {
+        pieces[i].count = *std::move(outcomes[i]);
+      } else if (slots[i]) {
+        Leave(*slots[i], pieces[i].call);
+      }
+    }
   }
 
   void GoOn() override {
     eventfd_t count = 0;
     eventfd_read(event_.number(), &count);
-    Harvest(kMostUnderWay);
+    Harvest();
   }
 
  private:
+  using Outcome = std::optional<absl::StatusOr<uint64_t>>;
   struct Begun {
     Transfer transfer;
     uint64_t done = 0;
-    std::optional<ipc::Deferral> deferral;  // none: its Begin is still running
+    std::optional<ipc::Deferral> deferral = std::nullopt;
+    Outcome* outcome = nullptr;  // instead, while its Begin is still running
   };
-  using Outcome = std::optional<absl::StatusOr<uint64_t>>;
+
+  // Its slot, to be submitted; none: it has been deferred, and has to wait for one.
+  std::optional<uint32_t> Prepare(ipc::FileCall& call, const Transfer& transfer,
+                                  Outcome& outcome) {
+    if (!free_.empty()) return Issue({.transfer = transfer, .outcome = &outcome});
+    waiting_.emplace(std::pair(-call.from().priority, next_arrival_++),
+                     Begun{.transfer = transfer, .deferral = call.Defer()});
+    return std::nullopt;
+  }
+
+  // It is not over, and its Begin is.
+  void Leave(uint32_t slot, ipc::FileCall& call) {
+    begun_[slot].outcome = nullptr;
+    begun_[slot].deferral.emplace(call.Defer());
+  }
 
   uint32_t Issue(Begun begun) {
     const uint32_t slot = free_.back();
     free_.pop_back();
     begun_[slot] = std::move(begun);
-    Submit(slot);
+    Enter(slot);
     return slot;
   }
 
   // What is left of it. The ring has as many entries as there are slots.
-  void Submit(uint32_t slot) {
+  void Enter(uint32_t slot) {
     const Begun& begun = begun_[slot];
     const Transfer& transfer = begun.transfer;
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
@@ -100,37 +132,43 @@ class RingDisk final : public Disk {
       io_uring_prep_fsync(entry, transfer.descriptor, 0);
     }
     io_uring_sqe_set_data64(entry, slot);
-    int submitted = 0;  // negative: Linux is out of memory for the moment, or was interrupted
-    do {
-      submitted = io_uring_submit(&ring_);
-    } while (submitted == -EINTR || submitted == -EAGAIN);
   }
 
-  // Ends what is over, and begins what can be. The outcome of `wanted`, if that is over.
-  Outcome Harvest(uint32_t wanted) {
-    Outcome outcome;
+  // All that has been entered.
+  void Submit() {
+    while (io_uring_sq_ready(&ring_) > 0) {
+      const int submitted = io_uring_submit(&ring_);
+      // Negative: Linux is out of memory for the moment, or was interrupted.
+      if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN) break;
+    }
+  }
+
+  // Ends what is over, and begins what can be.
+  void Harvest() {
     io_uring_cqe* entry = nullptr;
     while (io_uring_peek_cqe(&ring_, &entry) == 0) {
       const auto slot = static_cast<uint32_t>(entry->user_data);
       const int result = entry->res;
       io_uring_cqe_seen(&ring_, entry);
-      auto over = Take(begun_[slot], result);
-      if (!over) {
-        Submit(slot);
-        continue;
-      }
-      std::optional<ipc::Deferral> deferral = std::move(begun_[slot].deferral);
-      begun_[slot] = {};
-      free_.push_back(slot);
-      if (slot == wanted) {
-        outcome = std::move(over);
-        wanted = kMostUnderWay;  // another may have the slot from now on
-      } else {
-        deferral->Finish(*std::move(over));
-      }
-      if (!waiting_.empty()) Issue(std::move(waiting_.extract(waiting_.begin()).mapped()));
+      End(slot, result);
+      // Before the next look: what was begun may be over at once.
+      Submit();
     }
-    return outcome;
+  }
+
+  void End(uint32_t slot, int result) {
+    Begun& begun = begun_[slot];
+    Outcome over = Take(begun, result);
+    if (!over) return Enter(slot);
+    std::optional<ipc::Deferral> deferral = std::exchange(begun.deferral, std::nullopt);
+    Outcome* const outcome = begun.outcome;
+    free_.push_back(slot);
+    if (outcome != nullptr) {
+      *outcome = std::move(over);
+    } else {
+      deferral->Finish(*std::move(over));
+    }
+    if (!waiting_.empty()) Issue(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
 
   // What a completion means: nothing, if it is to go on. A file of the host's gives less than it
