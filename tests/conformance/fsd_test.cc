@@ -140,6 +140,31 @@ TEST_CASE("fsd: several reads are one message, each into its place in the region
   }
 }
 
+TEST_CASE("fsd: what Linux has to fetch from the disk comes, however many wait for it") {
+  constexpr uint64_t kMi = 1 << 20, kMany = 4;
+  const Folder folder;
+  const std::string path = folder.path() + "/cold";
+  std::ofstream(path) << std::string(kMany * kMi, 'x');
+  RunWorld({Serving(folder), Client([&](ipc::Process& self) {
+              const File file = File::Open(self, "/fs/cold", O_RDONLY, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(kMany * kMi).value();
+              for (int round = 0; round < 20; ++round) {
+                const int cold = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+                fdatasync(cold);
+                posix_fadvise(cold, 0, 0, POSIX_FADV_DONTNEED);
+                close(cold);
+                std::vector<ipc::Thread> threads;
+                for (uint64_t i = 0; i < kMany; ++i) {
+                  threads.push_back(self.Spawn({}, [&, i] {
+                                           const auto into = region.Out(i * kMi, kMi);
+                                           CHECK(file.ReadAt(i * kMi, into, kSoon).value() == kMi);
+                                         }).value());
+                }
+                for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
+              }
+            })});
+}
+
 TEST_CASE("fsd: files are written, truncated, renamed, linked and removed on the host") {
   const Folder folder;
   RunWorld({Serving(folder), Client([&](ipc::Process& self) {
