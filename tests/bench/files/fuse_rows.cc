@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
+#include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <vector>
 
@@ -75,6 +76,12 @@ double ReadThrough(const std::string& path, uint64_t bytes, std::vector<std::byt
   return (NowNs() - begin) * static_cast<double>(kMi) / static_cast<double>(bytes);
 }
 
+// Without the line that it says.
+int QuietFused(ipc::Process& self) {
+  if (std::freopen("/dev/null", "w", stdout) == nullptr) return 1;
+  return fused::Main(self);
+}
+
 absl::StatusOr<Rounds> MeasureFuse(const Bench& bench) {
   const MountPoint ours(bench.folder + "/fused"), peers(bench.folder + "/passthrough");
   const auto peer = [&](ipc::Process&) {
@@ -84,7 +91,7 @@ absl::StatusOr<Rounds> MeasureFuse(const Bench& bench) {
   return RunScene(
       bench,
       {{.name = "fsd", .main = fsd::Main, .arguments = {bench.served()}},
-       {.name = "fused", .main = fused::Main, .arguments = {ours.path()}},
+       {.name = "fused", .main = QuietFused, .arguments = {ours.path()}},
        {.name = "passthrough", .main = peer, .arguments = {}}},
       [&](ipc::Process& self, const Alternate& alternate) {
         const std::string by_fused = absl::StrCat(ours.path(), fsd::kName, "/", Bench::kFile);
