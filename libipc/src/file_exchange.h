@@ -27,8 +27,8 @@ struct FileExchange {
 absl::Status Exchange(const Process& self, const Connection& connection,
                       absl::Span<FileExchange> exchanges, CallOptions options = {});
 
-// The same without FileExchanges: `operations` with the payloads behind them, `results` for as many,
-// and where their payloads go, packed.
+// The same without FileExchanges: `operations` with the payloads behind them, `results` for as
+// many, and where their payloads go, packed.
 struct FileParts {
   absl::Span<const files::Operation> operations;
   absl::Span<const ConstBytes> payloads = {};

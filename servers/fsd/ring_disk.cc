@@ -99,16 +99,15 @@ class RingDisk final : public Disk {
   static Outcome ReadNow(const Transfer& transfer) {
     if (transfer.kind != Transfer::Kind::kRead) return std::nullopt;
     const iovec into = {transfer.bytes, transfer.length};
-    const ssize_t count = preadv2(transfer.descriptor, &into, 1,
-                                  static_cast<off_t>(transfer.offset), RWF_NOWAIT);
+    const ssize_t count =
+        preadv2(transfer.descriptor, &into, 1, static_cast<off_t>(transfer.offset), RWF_NOWAIT);
     const bool all = count >= 0 && static_cast<uint64_t>(count) == transfer.length;
     if (!all && count != 0) return std::nullopt;
     return static_cast<uint64_t>(count);
   }
 
   // Its slot, to be submitted; none: it has been deferred, and has to wait for one.
-  std::optional<uint32_t> Prepare(ipc::FileCall& call, const Transfer& transfer,
-                                  Outcome& outcome) {
+  std::optional<uint32_t> Prepare(ipc::FileCall& call, const Transfer& transfer, Outcome& outcome) {
     if (!free_.empty()) return Issue({.transfer = transfer, .outcome = &outcome});
     waiting_.emplace(std::pair(-call.from().priority, next_arrival_++),
                      Begun{.transfer = transfer, .deferral = call.Defer()});

@@ -15,8 +15,8 @@ namespace fused {
 namespace {
 
 constexpr int kPulsePriority = 10;
-// Each request costs messages, so fewer and larger ones are better than Linux's 128 KiB; but what is
-// ahead is to come while the reader takes what has come, and larger ones yet keep it waiting.
+// Each request costs messages, so fewer and larger ones are better than Linux's 128 KiB; but what
+// is ahead is to come while the reader takes what has come, and larger ones yet keep it waiting.
 constexpr uint64_t kAheadBytes = 512 << 10;
 // Of open(2)'s flags, what is the server's to know. Links Linux has followed before.
 constexpr int kFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_TRUNC;

@@ -62,8 +62,8 @@ double ToX(double ns) {
 
 const char* ClassOf(const std::string& way) {
   if (absl::StartsWith(way, "floor") || way == "io_uring") return "floor";
-  const bool is_ours = absl::StartsWith(way, "host") || way == "fsd" || way == "fused" ||
-                       way == "ipc";
+  const bool is_ours =
+      absl::StartsWith(way, "host") || way == "fsd" || way == "fused" || way == "ipc";
   return is_ours ? "host" : "peer";
 }
 
@@ -99,7 +99,8 @@ std::string DrawChart(const std::vector<parley_tool::Row>& rows) {
       "@media (prefers-color-scheme: dark) {\n"
       "svg { background: #0d1117; } text { fill: #d0d7de; } }\n"
       "</style>\n"
-      "<text class=\"title\" x=\"20\" y=\"24\">One request and its reply, or of a file one MiB or one "
+      "<text class=\"title\" x=\"20\" y=\"24\">One request and its reply, or of a file one MiB or "
+      "one "
       "read; median, logarithmic. "
       "Blue: Parley; grey: the bare system; yellow: libraries.</text>\n%s</svg>\n",
       kLeft + kWidth + 90, y, body);

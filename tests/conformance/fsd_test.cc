@@ -155,10 +155,13 @@ TEST_CASE("fsd: what Linux has to fetch from the disk comes, however many wait f
                 close(cold);
                 std::vector<ipc::Thread> threads;
                 for (uint64_t i = 0; i < kMany; ++i) {
-                  threads.push_back(self.Spawn({}, [&, i] {
-                                           const auto into = region.Out(i * kMi, kMi);
-                                           CHECK(file.ReadAt(i * kMi, into, kSoon).value() == kMi);
-                                         }).value());
+                  threads.push_back(self.Spawn({},
+                                               [&, i] {
+                                                 const auto into = region.Out(i * kMi, kMi);
+                                                 CHECK(file.ReadAt(i * kMi, into, kSoon).value() ==
+                                                       kMi);
+                                               })
+                                        .value());
                 }
                 for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
               }

@@ -122,20 +122,23 @@ TEST_CASE("reads of one message are under way together, and told in order") {
 }
 
 TEST_CASE("a deadline leaves reads that are under way to their device") {
-  RunWorld({ServingDisk(), Client([](ipc::Process& self) {
-              const File file = File::Open(self, "/disk", O_RDWR, 0, kSoon).value();
-              ipc::Thread leaves = self.Spawn({}, [&] {
-                                       const ipc::Region region = self.CreateRegion(4096).value();
-                                       std::array<ipc::Piece, 4> pieces;
-                                       for (ipc::Piece& piece : pieces) piece.length = 10;
-                                       file.ReadAt(absl::MakeSpan(pieces), region.Out(),
-                                                   Disk::kTime)
-                                           .IgnoreError();
-                                     }).value();
-              CHECK(leaves.Join().ok());
-              char byte = 0;
-              CHECK(file.ReadAt(0, ipc::MutableBytesOf(byte)).value() == 1);
-            })});
+  RunWorld(
+      {ServingDisk(), Client([](ipc::Process& self) {
+         const File file = File::Open(self, "/disk", O_RDWR, 0, kSoon).value();
+         ipc::Thread leaves =
+             self.Spawn(
+                     {},
+                     [&] {
+                       const ipc::Region region = self.CreateRegion(4096).value();
+                       std::array<ipc::Piece, 4> pieces;
+                       for (ipc::Piece& piece : pieces) piece.length = 10;
+                       file.ReadAt(absl::MakeSpan(pieces), region.Out(), Disk::kTime).IgnoreError();
+                     })
+                 .value();
+         CHECK(leaves.Join().ok());
+         char byte = 0;
+         CHECK(file.ReadAt(0, ipc::MutableBytesOf(byte)).value() == 1);
+       })});
 }
 
 TEST_CASE("reads at the position follow each other, however late they finish") {

@@ -1,5 +1,5 @@
-// A file through fsd into a region, against io_uring on the same file: from Linux's page cache, into
-// the same memory, with blocks of the same size and as many in flight.
+// A file through fsd into a region, against io_uring on the same file: from Linux's page cache,
+// into the same memory, with blocks of the same size and as many in flight.
 #include <atomic>
 #include <vector>
 
@@ -63,8 +63,7 @@ void ReadSequentially(ipc::Process& self, const ipc::File& file, const ipc::Regi
   std::atomic<uint64_t> next = 0;
   InThreads(self, kBigInFlight, [&](unsigned slot) {
     for (uint64_t block; (block = next++) < blocks;) {
-      const auto count =
-          file.ReadAt(block * kBigBlock, region.Out(slot * kBigBlock, kBigBlock));
+      const auto count = file.ReadAt(block * kBigBlock, region.Out(slot * kBigBlock, kBigBlock));
       if (!count.ok() || *count != kBigBlock) Fatal("fsd: a read came short");
       CheckBlock(region.read().data() + slot * kBigBlock, block);
     }
@@ -86,7 +85,8 @@ absl::StatusOr<Rounds> MeasureSequential(const Bench& bench) {
     alternate([&] { return timed([&] { ReadSequentially(self, file, region, blocks); }); },
               [&] {
                 return timed([&] {
-                  (*ring)->Read(blocks, [](uint64_t i) { return i; }, CheckBlock);
+                  (*ring)->Read(
+                      blocks, [](uint64_t i) { return i; }, CheckBlock);
                 });
               });
   });
@@ -98,9 +98,8 @@ void ReadRandomly(const ipc::File& file, const ipc::Region& region, const Random
   std::array<ipc::Piece, kSmallInFlight> pieces;
   for (uint64_t first = 0; first < kSmallReads; first += pieces.size()) {
     for (uint64_t i = 0; i < pieces.size(); ++i) {
-      pieces[i] = {.offset = pages.At(first + i) * kPageBytes,
-                   .at = i * kPageBytes,
-                   .length = kPageBytes};
+      pieces[i] = {
+          .offset = pages.At(first + i) * kPageBytes, .at = i * kPageBytes, .length = kPageBytes};
     }
     if (!file.ReadAt(absl::MakeSpan(pieces), region.Out()).ok()) Fatal("fsd: a read failed");
     for (uint64_t i = 0; i < pieces.size(); ++i) {
@@ -125,7 +124,8 @@ absl::StatusOr<Rounds> MeasureRandom(const Bench& bench) {
     alternate([&] { return timed([&] { ReadRandomly(file, region, pages); }); },
               [&] {
                 return timed([&] {
-                  (*ring)->Read(kSmallReads, [&](uint64_t i) { return pages.At(i); }, CheckPage);
+                  (*ring)->Read(
+                      kSmallReads, [&](uint64_t i) { return pages.At(i); }, CheckPage);
                 });
               });
   });

@@ -11,8 +11,8 @@ namespace parley_bench {
 inline constexpr char kPassedName[] = "file";
 inline constexpr char kCounterName[] = "counter";
 
-// Each mounts `folder` and serves it until its process is ended. A process of Parley's all the same,
-// so that Linux schedules it as it does Parley's servers.
+// Each mounts `folder` and serves it until its process is ended. A process of Parley's all the
+// same, so that Linux schedules it as it does Parley's servers.
 
 // `file` passed through: several threads, with the mount options and limits that fused has.
 void ServePassthrough(const std::string& folder, const std::string& file);

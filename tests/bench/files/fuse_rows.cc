@@ -88,20 +88,20 @@ absl::StatusOr<Rounds> MeasureFuse(const Bench& bench) {
     ServePassthrough(peers.path(), bench.file());
     return 0;
   };
-  return RunScene(
-      bench,
-      {{.name = "fsd", .main = fsd::Main, .arguments = {bench.served()}},
-       {.name = "fused", .main = QuietFused, .arguments = {ours.path()}},
-       {.name = "passthrough", .main = peer, .arguments = {}}},
-      [&](ipc::Process& self, const Alternate& alternate) {
-        const std::string by_fused = absl::StrCat(ours.path(), fsd::kName, "/", Bench::kFile);
-        const std::string by_peer = absl::StrCat(peers.path(), "/", kPassedName);
-        OpenSoon(self, by_fused);
-        OpenSoon(self, by_peer);
-        std::vector<std::byte> buffer(kMi);
-        alternate([&] { return ReadThrough(by_fused, bench.bytes, buffer); },
-                  [&] { return ReadThrough(by_peer, bench.bytes, buffer); });
-      });
+  return RunScene(bench,
+                  {{.name = "fsd", .main = fsd::Main, .arguments = {bench.served()}},
+                   {.name = "fused", .main = QuietFused, .arguments = {ours.path()}},
+                   {.name = "passthrough", .main = peer, .arguments = {}}},
+                  [&](ipc::Process& self, const Alternate& alternate) {
+                    const std::string by_fused =
+                        absl::StrCat(ours.path(), fsd::kName, "/", Bench::kFile);
+                    const std::string by_peer = absl::StrCat(peers.path(), "/", kPassedName);
+                    OpenSoon(self, by_fused);
+                    OpenSoon(self, by_peer);
+                    std::vector<std::byte> buffer(kMi);
+                    alternate([&] { return ReadThrough(by_fused, bench.bytes, buffer); },
+                              [&] { return ReadThrough(by_peer, bench.bytes, buffer); });
+                  });
 }
 
 // -- A device: docs/resource-managers.md's first
@@ -144,34 +144,33 @@ absl::StatusOr<Rounds> MeasureCounter(const Bench& bench) {
     ServeCounter(peers.path());
     return 0;
   };
-  return RunScene(
-      bench,
-      {{.name = "counter", .main = CounterMain, .arguments = {}},
-       {.name = "fuse", .main = peer, .arguments = {}}},
-      [&](ipc::Process& self, const Alternate& alternate) {
-        const ipc::File ours = ipc::File::Open(self, "/dev/counter", O_RDONLY, 0, kSoon).value();
-        const common::Descriptor by_peer =
-            OpenSoon(self, absl::StrCat(peers.path(), "/", kCounterName));
-        alternate(
-            [&] {
-              return TimeReads([&](ipc::MutableBytes text) {
-                return static_cast<ssize_t>(ours.ReadAt(0, text).value_or(0));
-              });
-            },
-            [&] {
-              return TimeReads([&](ipc::MutableBytes text) {
-                return pread(by_peer.number(), text.data(), text.size(), 0);
-              });
-            });
-      });
+  return RunScene(bench,
+                  {{.name = "counter", .main = CounterMain, .arguments = {}},
+                   {.name = "fuse", .main = peer, .arguments = {}}},
+                  [&](ipc::Process& self, const Alternate& alternate) {
+                    const ipc::File ours =
+                        ipc::File::Open(self, "/dev/counter", O_RDONLY, 0, kSoon).value();
+                    const common::Descriptor by_peer =
+                        OpenSoon(self, absl::StrCat(peers.path(), "/", kCounterName));
+                    alternate(
+                        [&] {
+                          return TimeReads([&](ipc::MutableBytes text) {
+                            return static_cast<ssize_t>(ours.ReadAt(0, text).value_or(0));
+                          });
+                        },
+                        [&] {
+                          return TimeReads([&](ipc::MutableBytes text) {
+                            return pread(by_peer.number(), text.data(), text.size(), 0);
+                          });
+                        });
+                  });
 }
 
 // `measure`, where Linux permits to mount.
 auto WhereFuseIs(absl::StatusOr<Rounds> (*measure)(const Bench&)) {
   return [measure](const Bench& bench) {
     const absl::Status may = fused::CheckMayMount(false);
-    return may.ok() ? measure(bench)
-                    : absl::FailedPreconditionError(may.message());
+    return may.ok() ? measure(bench) : absl::FailedPreconditionError(may.message());
   };
 }
 

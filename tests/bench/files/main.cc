@@ -1,4 +1,5 @@
 // bench-files: files through Parley, each way beside what it is to be measured by.
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -9,8 +10,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <linux/magic.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"

@@ -57,20 +57,19 @@ absl::StatusOr<Rounds> RunScene(
     const Bench& bench, const std::vector<ServerProgram>& servers,
     const std::function<void(ipc::Process& self, const Alternate& alternate)>& client) {
   Shared<Results> results;
-  const ServerProgram measures = {
-      .name = "client",
-      .main =
-          [&](ipc::Process& self) {
-            client(self, [&](Pass ours, Pass peers) {
-              TakeTurns(bench.rounds, *results, ours, peers);
-            });
-            return 0;
-          },
-      .arguments = {}};
+  const ServerProgram measures = {.name = "client",
+                                  .main =
+                                      [&](ipc::Process& self) {
+                                        client(self, [&](Pass ours, Pass peers) {
+                                          TakeTurns(bench.rounds, *results, ours, peers);
+                                        });
+                                        return 0;
+                                      },
+                                  .arguments = {}};
   ipc::ProgramTable programs = {{"names", ipc::RunNameServer}, {"client", measures.main}};
   for (const ServerProgram& server : servers) programs.push_back({server.name, server.main});
-  auto machine = ipc::MakeMachine(
-      parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit)}, programs);
+  auto machine =
+      ipc::MakeMachine(parley::HostOptions{.limit_ns = absl::ToInt64Nanoseconds(kLimit)}, programs);
   if (!machine.ok()) return machine.status();
   parley::InitialProcess names = ProcessOf({.name = "names", .main = {}, .arguments = {}}, true);
   names.name_server = true;
