@@ -2,9 +2,9 @@
 #
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
-# kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS= and PEERFLAGS= what to hand to the
-# measurements of Parley and of its peers. `make fuzz` lets libFuzzer loose on FUZZ= (broker, link,
-# bell, file) for SECONDS= (60).
+# kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS=, PEERFLAGS= and FILEFLAGS= what to
+# hand to the measurements of Parley, of its peers and of files. `make fuzz` lets libFuzzer loose on
+# FUZZ= (broker, link, bell, file) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
@@ -37,10 +37,14 @@ TEST_SOURCES   := $(wildcard tests/*.cc tests/core/*.cc tests/sim/*.cc tests/hos
 # What Parley is measured against; `make bench` alone builds it and installs what that needs.
 PEER_SOURCES   := $(wildcard tests/bench/*.cc) \
                     $(patsubst %,apps/parley/%.cc,arguments bench_rows output text)
+# Files, against what needs no more than Parley itself does.
+FILE_BENCH_SOURCES := $(wildcard tests/bench/files/*.cc) \
+                    $(patsubst %,tests/bench/%.cc,board chart process)
 
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call objects,$(LIB_SOURCES))
 TOOL_OBJECTS := $(call objects,$(TOOL_SOURCES))
+FILE_BENCH_OBJECTS := $(call objects,$(FILE_BENCH_SOURCES)) $(TOOL_OBJECTS)
 # The protocol compilers' output, below a folder of its own.
 GENERATED    := $(BUILD)/generated/tests/bench/echo
 PEER_OBJECTS := $(call objects,$(PEER_SOURCES)) \
@@ -117,7 +121,7 @@ $(BUILD)/bin/tests: $(call objects,$(TEST_SOURCES)) $(TOOL_OBJECTS) $(BUILD)/lib
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
 
-$(call objects,$(wildcard tests/bench/*.cc)): | setup-bench
+$(call objects,$(filter-out $(FILE_BENCH_SOURCES),$(wildcard tests/bench/*.cc))): | setup-bench
 $(BUILD)/obj/tests/bench/capnp.o: $(GENERATED).capnp.h
 $(BUILD)/obj/tests/bench/grpc.o: $(GENERATED).grpc.pb.h
 
@@ -143,6 +147,11 @@ $(BUILD)/bin/bench-peers: $(PEER_OBJECTS) $(BUILD)/lib/libparley.a
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(PEER_LIBS)
 
+$(BUILD)/bin/bench-files: $(FILE_BENCH_OBJECTS) $(BUILD)/lib/libparley.a
+	$(call say,LINK  ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS)
+
 # Only for the build below $(FUZZ_BUILD).
 $(BUILD)/bin/fuzz-file: $(call objects,$(wildcard servers/ramfs/*.cc))
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/lib/libparley.a
@@ -167,11 +176,12 @@ demo: $(BUILD)/bin/parley
 test: $(BUILD)/bin/tests $(if $(SAN),,all) | $(if $(SAN),setup,setup-test)
 	@CXX='$(CXX)' scripts/test --build=$(BUILD) $(if $(SAN),--sanitizers=$(SAN))
 
-bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers
+bench: $(BUILD)/bin/parley $(BUILD)/bin/bench-peers $(BUILD)/bin/bench-files
 	@$(BUILD)/bin/parley bench $(BENCHFLAGS)
 	@mkdir -p out
 	@$(BUILD)/bin/bench-peers --json=out/bench.json --svg=out/bench.svg $(PEERFLAGS)
-	@echo "rows: out/bench.json, picture: out/bench.svg"
+	@$(BUILD)/bin/bench-files --json=out/bench-files.json --svg=out/bench-files.svg $(FILEFLAGS)
+	@echo "rows: out/bench.json, out/bench-files.json; pictures beside them: .svg"
 
 # Everything is built once more, for clang's libFuzzer. What a run finds of use it keeps with its
 # build; an input that fails lies beside, and the program takes it as its argument to repeat it.

@@ -2,6 +2,7 @@
 #include "ipc/file.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -105,6 +106,34 @@ absl::StatusOr<uint64_t> File::ReadAt(uint64_t offset, const RegionReference& in
 absl::StatusOr<uint64_t> File::WriteAt(uint64_t offset, const RegionReference& from,
                                        Deadline deadline) const {
   return Transfer(files::Verb::kWrite, offset, from, deadline);
+}
+
+absl::Status File::ReadAt(absl::Span<Piece> pieces, const RegionReference& into,
+                          Deadline deadline) const {
+  deadline = Fixed(*self_, deadline);
+  std::array<files::Operation, files::kMaxOperations> operations;
+  std::array<files::Result, files::kMaxOperations> results;
+  for (; !pieces.empty(); pieces.remove_prefix(std::min(pieces.size(), operations.size()))) {
+    const absl::Span<Piece> now = pieces.first(std::min(pieces.size(), operations.size()));
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (now[i].offset == files::kPosition) return PosixError(EINVAL, path_);
+      operations[i] = {.verb = files::Verb::kRead,
+                       .region = 0,
+                       .file = number_,
+                       .offset = now[i].offset,
+                       .length = now[i].length,
+                       .value = now[i].at};
+    }
+    const FileParts parts = {.operations = absl::MakeSpan(operations).first(now.size()),
+                             .results = absl::MakeSpan(results).first(now.size())};
+    const auto done =
+        Exchange(*self_, *connection_, parts, {.regions = {into}, .deadline = deadline});
+    if (!done.ok()) return done.status();
+    for (size_t i = 0; i < now.size(); ++i) {
+      now[i].count = std::min(results[i].value, now[i].length);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> File::Seek(int64_t distance, int whence) const {

@@ -27,6 +27,18 @@ struct FileExchange {
 absl::Status Exchange(const Process& self, const Connection& connection,
                       absl::Span<FileExchange> exchanges, CallOptions options = {});
 
+// The same without FileExchanges: `operations` with the payloads behind them, `results` for as
+// many, and where their payloads go, packed.
+struct FileParts {
+  absl::Span<const files::Operation> operations;
+  absl::Span<const ConstBytes> payloads = {};
+  absl::Span<files::Result> results;
+  absl::Span<const MutableBytes> rooms = {};
+};
+// How many bytes of payload have come.
+absl::StatusOr<uint64_t> Exchange(const Process& self, const Connection& connection,
+                                  const FileParts& parts, CallOptions options);
+
 // The same point in time for several calls: a duration counts from here on.
 Deadline Fixed(const Process& self, const Deadline& deadline);
 

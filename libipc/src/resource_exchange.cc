@@ -51,6 +51,7 @@ absl::StatusOr<std::unique_ptr<ResourceExchange>> ResourceExchange::Parse(Messag
   if (size < payloads) return malformed;
   auto& operations = exchange->operations_;
   operations.resize(count);
+  exchange->results_.reserve(count);
   std::memcpy(operations.data(), request.Range(sizeof(front), 0).data(),
               count * sizeof(files::Operation));
   uint64_t sum = 0;

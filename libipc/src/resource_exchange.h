@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "ipc/file_protocol.h"
 #include "ipc/message.h"
 #include "libipc/src/byte_buffer.h"
@@ -29,6 +30,10 @@ class ResourceExchange {
   // The operation that comes next, and its payload. REQUIRES: not done.
   const files::Operation& operation() const { return operations_[next_]; }
   ConstBytes payload() const;
+  // The operations from the next one on.
+  absl::Span<const files::Operation> ahead() const {
+    return absl::MakeConstSpan(operations_).subspan(next_);
+  }
 
   // Room behind the reply's payload so far, for the operation that comes next: less than asked for
   // if the reply would be longer than kMaxPayloadBytes.

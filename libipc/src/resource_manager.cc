@@ -35,6 +35,10 @@ absl::StatusOr<uint64_t> ResourceManager::Write(FileCall&, OpenFile&, uint64_t, 
   return PosixError(EINVAL);
 }
 
+void ResourceManager::ReadPieces(OpenFile& file, absl::Span<ReadPiece> pieces) {
+  for (ReadPiece& piece : pieces) piece.count = Read(piece.call, file, piece.offset, piece.bytes);
+}
+
 uint32_t ResourceManager::Poll(OpenFile&) { return files::kReadable | files::kWritable; }
 
 absl::Status ResourceManager::Control(FileCall&, OpenFile&, ControlRequest&) {

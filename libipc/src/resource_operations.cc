@@ -17,6 +17,12 @@ constexpr uint64_t kMostOffset = std::numeric_limits<int64_t>::max();
 
 bool MayRead(uint32_t flags) { return (flags & O_ACCMODE) != O_WRONLY; }
 bool MayWrite(uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+// What an operation names of a region's range. EINVAL: it begins beyond.
+template <typename Bytes>
+absl::StatusOr<Bytes> PartOf(Bytes range, const files::Operation& operation) {
+  if (operation.value > range.size()) return PosixError(EINVAL);
+  return range.subspan(operation.value, operation.length);
+}
 bool HasPosition(const Node& node) {
   return !S_ISFIFO(node.stat.mode) && !S_ISSOCK(node.stat.mode);
 }
@@ -255,7 +261,11 @@ absl::Status ResourceServer::DoRead(Exchange& owned) {
     const auto lease = exchange.message().Region(operation.region);
     if (!lease.ok()) return lease.status();
     if (!lease->writable()) return PosixError(EACCES, "the region is not for writing");
-    room = lease->write().subspan(0, operation.length);
+    const size_t pieces = CountPieces(exchange, **file);
+    if (pieces > 1) return DoPieces(owned, *file, lease->write(), pieces);
+    const auto part = PartOf(lease->write(), operation);
+    if (!part.ok()) return part.status();
+    room = *part;
   }
   Busy busy(*this, (*file)->node());
   const uint64_t wakes = WakesOf((*file)->node());
@@ -276,7 +286,9 @@ absl::Status ResourceServer::DoWrite(Exchange& owned) {
   if (operation.region != files::kNoRegion) {
     const auto lease = exchange.message().Region(operation.region);
     if (!lease.ok()) return lease.status();
-    bytes = lease->read().subspan(0, operation.length);
+    const auto part = PartOf(lease->read(), operation);
+    if (!part.ok()) return part.status();
+    bytes = *part;
   }
   Busy busy(*this, (*file)->node());
   const uint64_t wakes = WakesOf((*file)->node());

@@ -121,7 +121,7 @@ void ResourceServer::Finish(uint64_t call, absl::StatusOr<uint64_t> count) {
   Tables tables(*this);
   Pending& pending = pending_[call];
   pending.result.emplace(std::move(count));
-  if (pending.exchange != nullptr) finished_.push_back(call);
+  if (pending.begun()) finished_.push_back(call);
 }
 
 // Until nothing is left that an operation has set free.
@@ -144,6 +144,7 @@ void ResourceServer::Settle() {
 }
 
 void ResourceServer::EndDeferred(Pending pending) {
+  if (pending.together != nullptr) return EndPiece(std::move(pending));
   Exchange exchange = std::move(pending.exchange);
   if (pending.target.moves) {
     pending.target.file->moving_ = false;

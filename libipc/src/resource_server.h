@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "ipc/resource_manager.h"
 #include "libipc/src/file_locks.h"
 #include "libipc/src/resource_exchange.h"
@@ -58,13 +59,25 @@ class ResourceServer {
     uint32_t connection;
     std::shared_ptr<OpenFile> file;
   };
-  // An operation that its device will finish. The result may come before the exchange: then it was
-  // another thread that finished it.
+  using Pieces = absl::InlinedVector<ReadPiece, files::kMaxOperations>;
+  // Reads of one exchange, so many of which their device has yet to finish.
+  struct Together {
+    Exchange exchange;
+    std::shared_ptr<OpenFile> file;
+    Pieces pieces;
+    size_t left = 0;
+  };
+  // An operation that its device will finish: an exchange's one, or one of several. The result may
+  // come before the exchange: then it was another thread that finished it.
   struct Pending {
     Exchange exchange;
     Target target;
     bool into_reply = false;
+    std::shared_ptr<Together> together;
+    size_t piece = 0;  // of it
     std::optional<absl::StatusOr<uint64_t>> result;
+
+    bool begun() const { return exchange != nullptr || together != nullptr; }
   };
   class Tables;  // holds tables_ for a scope, if there is a pool
   class Busy;    // and a node's, or two nodes', busy_
@@ -87,8 +100,8 @@ class ResourceServer {
   void ForgetClient(Client client, uint32_t newest_connection);
   void Release(OpenFile& file, uint32_t number);
 
-  // -- Operations (resource_operations.cc, resource_names.cc, resource_state.cc). EAGAIN: it is to
-  // wait for `waits_on`; EINPROGRESS: it is in pending_.
+  // -- Operations (resource_operations.cc, resource_pieces.cc, resource_names.cc,
+  // resource_state.cc). EAGAIN: it is to wait for `waits_on`; EINPROGRESS: it is in pending_.
 
   absl::Status Perform(Exchange& exchange);
   absl::Status DoOpen(ResourceExchange& exchange);
@@ -96,6 +109,12 @@ class ResourceServer {
   absl::Status DoRead(Exchange& exchange);
   absl::Status DoWrite(Exchange& exchange);
   absl::Status DoSync(Exchange& exchange);
+  // How many reads from the next operation on can be made together.
+  static size_t CountPieces(const ResourceExchange& exchange, const OpenFile& file);
+  absl::Status DoPieces(Exchange& exchange, const std::shared_ptr<OpenFile>& file,
+                        MutableBytes range, size_t count);
+  absl::Status EndPieces(ResourceExchange& exchange, OpenFile& file, const Pieces& pieces);
+  void EndPiece(Pending pending);
   absl::Status DoSeek(ResourceExchange& exchange);
   absl::Status DoTruncate(ResourceExchange& exchange);
   absl::Status DoControl(ResourceExchange& exchange);

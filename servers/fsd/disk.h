@@ -24,6 +24,12 @@ struct Transfer {
   uint64_t length = 0;
 };
 
+inline Transfer ReadOf(int descriptor, const ipc::ReadPiece& piece) {
+  return {.descriptor = descriptor,
+          .offset = piece.offset,
+          .bytes = piece.bytes.data(),
+          .length = piece.bytes.size()};
+}
 // Makes it, waiting for the disk; how many bytes: fewer at the file's end. PosixError.
 absl::StatusOr<uint64_t> MakeTransfer(const Transfer& transfer);
 
@@ -32,6 +38,10 @@ class Disk {
   virtual ~Disk() = default;
   // Makes the transfer, or defers the call until it is made.
   virtual absl::StatusOr<uint64_t> Begin(ipc::FileCall& call, const Transfer& transfer) = 0;
+  // The same with several reads of one file.
+  virtual void BeginReads(int descriptor, absl::Span<ipc::ReadPiece> pieces) {
+    for (ipc::ReadPiece& piece : pieces) piece.count = Begin(piece.call, ReadOf(descriptor, piece));
+  }
   // Its timer's pulse has come, or its descriptor is ready.
   virtual void GoOn() = 0;
 };

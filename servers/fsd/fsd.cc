@@ -110,6 +110,14 @@ class FileServer final : public ipc::ResourceManager {
                                .bytes = bytes.data(),
                                .length = bytes.size()});
   }
+  void ReadPieces(ipc::OpenFile& open, absl::Span<ipc::ReadPiece> pieces) override {
+    auto& file = static_cast<HostFile&>(open);
+    for (const ipc::ReadPiece& piece : pieces) {
+      self_->Charge(kRequestCost);
+      file.Note(piece.offset, piece.bytes.size());
+    }
+    disk_->BeginReads(file.descriptor(), pieces);
+  }
   absl::StatusOr<uint64_t> Write(ipc::FileCall& call, ipc::OpenFile& open, uint64_t offset,
                                  ipc::ConstBytes bytes) override {
     self_->Charge(kRequestCost);

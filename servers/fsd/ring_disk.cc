@@ -1,15 +1,16 @@
 // The host's disk, by io_uring.
 //
-// What Linux has in memory is over when it has been submitted, and is answered then. For the rest
-// an eventfd tells when something has ended: while a transfer is under way, Linux signals it for
-// each that ends, but not for what Begin takes itself. (Linux could also signal only what it counts
-// as asynchronous. That leaves out what a worker of its own has begun and this thread then ends
-// unawares: each read that had to wait for a disk, and each error.)
+// What Linux has in memory is read at once, or is over when it has been submitted, and is answered
+// then. For the rest an eventfd tells when something has ended: it is on while something is under
+// way and nobody looks. (Linux can tell by itself only of what its own threads have ended, and most
+// reads of a disk end in this thread, while it sleeps in another call.)
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <map>
@@ -53,54 +54,83 @@ class RingDisk final : public Disk {
   }
 
   absl::StatusOr<uint64_t> Begin(ipc::FileCall& call, const Transfer& transfer) override {
-    if (free_.empty()) {
-      waiting_.emplace(std::pair(-call.from().priority, next_arrival_++),
-                       Begun{transfer, 0, call.Defer()});
-      return ipc::Deferred();
-    }
-    // Not every Linux can; then there are signals too many.
-    io_uring_cq_eventfd_toggle(&ring_, false);
-    const uint32_t slot = Issue({transfer, 0, std::nullopt});
-    auto over = Harvest(slot);
-    if (IsUnderWay()) {
-      // From here on it is signalled; what has ended since the last look was not. The other side of
-      // the barrier is Linux's, between the entry that it makes and its look at this flag.
-      io_uring_cq_eventfd_toggle(&ring_, true);
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      auto late = Harvest(over ? kMostUnderWay : slot);
-      if (!over) over = std::move(late);
-    }
-    if (over) return *std::move(over);
-    begun_[slot].deferral.emplace(call.Defer());
+    Outcome outcome = ReadNow(transfer);
+    if (outcome) return *std::move(outcome);
+    const auto slot = Prepare(call, transfer, outcome);
+    Proceed();
+    if (outcome) return *std::move(outcome);
+    if (slot) Leave(*slot, call);
     return ipc::Deferred();
+  }
+
+  // With one submission for all of them.
+  void BeginReads(int descriptor, absl::Span<ipc::ReadPiece> pieces) override {
+    std::array<Outcome, ipc::files::kMaxOperations> outcomes;
+    std::array<std::optional<uint32_t>, ipc::files::kMaxOperations> slots;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      slots[i] = Prepare(pieces[i].call, ReadOf(descriptor, pieces[i]), outcomes[i]);
+    }
+    Proceed();
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      if (outcomes[i]) {
+        pieces[i].count = *std::move(outcomes[i]);
+      } else if (slots[i]) {
+        Leave(*slots[i], pieces[i].call);
+      }
+    }
   }
 
   void GoOn() override {
     eventfd_t count = 0;
     eventfd_read(event_.number(), &count);
-    Harvest(kMostUnderWay);
+    Harvest();
   }
 
  private:
+  using Outcome = std::optional<absl::StatusOr<uint64_t>>;
   struct Begun {
     Transfer transfer;
     uint64_t done = 0;
-    std::optional<ipc::Deferral> deferral;  // none: its Begin is still running
+    std::optional<ipc::Deferral> deferral = std::nullopt;
+    Outcome* outcome = nullptr;  // instead, while its Begin is still running
   };
-  using Outcome = std::optional<absl::StatusOr<uint64_t>>;
 
-  bool IsUnderWay() const { return free_.size() < kMostUnderWay; }
+  // A read of what Linux has in memory takes one call that does not wait, with less around it than
+  // the ring has. Nothing: the ring is to make it.
+  static Outcome ReadNow(const Transfer& transfer) {
+    if (transfer.kind != Transfer::Kind::kRead) return std::nullopt;
+    const iovec into = {transfer.bytes, transfer.length};
+    const ssize_t count =
+        preadv2(transfer.descriptor, &into, 1, static_cast<off_t>(transfer.offset), RWF_NOWAIT);
+    const bool all = count >= 0 && static_cast<uint64_t>(count) == transfer.length;
+    if (!all && count != 0) return std::nullopt;
+    return static_cast<uint64_t>(count);
+  }
+
+  // Its slot, to be submitted; none: it has been deferred, and has to wait for one.
+  std::optional<uint32_t> Prepare(ipc::FileCall& call, const Transfer& transfer, Outcome& outcome) {
+    if (!free_.empty()) return Issue({.transfer = transfer, .outcome = &outcome});
+    waiting_.emplace(std::pair(-call.from().priority, next_arrival_++),
+                     Begun{.transfer = transfer, .deferral = call.Defer()});
+    return std::nullopt;
+  }
+
+  // It is not over, and its Begin is.
+  void Leave(uint32_t slot, ipc::FileCall& call) {
+    begun_[slot].outcome = nullptr;
+    begun_[slot].deferral.emplace(call.Defer());
+  }
 
   uint32_t Issue(Begun begun) {
     const uint32_t slot = free_.back();
     free_.pop_back();
     begun_[slot] = std::move(begun);
-    Submit(slot);
+    Enter(slot);
     return slot;
   }
 
   // What is left of it. The ring has as many entries as there are slots.
-  void Submit(uint32_t slot) {
+  void Enter(uint32_t slot) {
     const Begun& begun = begun_[slot];
     const Transfer& transfer = begun.transfer;
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
@@ -116,37 +146,57 @@ class RingDisk final : public Disk {
       io_uring_prep_fsync(entry, transfer.descriptor, 0);
     }
     io_uring_sqe_set_data64(entry, slot);
-    int submitted = 0;  // negative: Linux is out of memory for the moment, or was interrupted
-    do {
-      submitted = io_uring_submit(&ring_);
-    } while (submitted == -EINTR || submitted == -EAGAIN);
   }
 
-  // Ends what is over, and begins what can be. The outcome of `wanted`, if that is over.
-  Outcome Harvest(uint32_t wanted) {
-    Outcome outcome;
+  // Begins what has been entered, ends what is over, and sees to it that the rest is heard of. Not
+  // every Linux can leave signals out; then there are some too many.
+  void Proceed() {
+    io_uring_cq_eventfd_toggle(&ring_, false);
+    Submit();
+    Harvest();
+    if (free_.size() == kMostUnderWay) return;
+    // From here on it is signalled; what has ended just before was not. The other side of the
+    // barrier is Linux's, between the entry that it makes and its look at this flag.
+    io_uring_cq_eventfd_toggle(&ring_, true);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    Harvest();
+  }
+
+  // All that has been entered.
+  void Submit() {
+    while (io_uring_sq_ready(&ring_) > 0) {
+      const int submitted = io_uring_submit(&ring_);
+      // Negative: Linux is out of memory for the moment, or was interrupted.
+      if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN) break;
+    }
+  }
+
+  // Ends what is over, and begins what can be.
+  void Harvest() {
     io_uring_cqe* entry = nullptr;
     while (io_uring_peek_cqe(&ring_, &entry) == 0) {
       const auto slot = static_cast<uint32_t>(entry->user_data);
       const int result = entry->res;
       io_uring_cqe_seen(&ring_, entry);
-      auto over = Take(begun_[slot], result);
-      if (!over) {
-        Submit(slot);
-        continue;
-      }
-      std::optional<ipc::Deferral> deferral = std::move(begun_[slot].deferral);
-      begun_[slot] = {};
-      free_.push_back(slot);
-      if (slot == wanted) {
-        outcome = std::move(over);
-        wanted = kMostUnderWay;  // another may have the slot from now on
-      } else {
-        deferral->Finish(*std::move(over));
-      }
-      if (!waiting_.empty()) Issue(std::move(waiting_.extract(waiting_.begin()).mapped()));
+      End(slot, result);
+      // Before the next look: what was begun may be over at once.
+      Submit();
     }
-    return outcome;
+  }
+
+  void End(uint32_t slot, int result) {
+    Begun& begun = begun_[slot];
+    Outcome over = Take(begun, result);
+    if (!over) return Enter(slot);
+    std::optional<ipc::Deferral> deferral = std::exchange(begun.deferral, std::nullopt);
+    Outcome* const outcome = begun.outcome;
+    free_.push_back(slot);
+    if (outcome != nullptr) {
+      *outcome = std::move(over);
+    } else {
+      deferral->Finish(*std::move(over));
+    }
+    if (!waiting_.empty()) Issue(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
 
   // What a completion means: nothing, if it is to go on. A file of the host's gives less than it

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
@@ -35,8 +36,9 @@ class Bridge {
   // Code of the pulses on `channel`: the value is a file that somebody waits for.
   static constexpr uint8_t kReadyPulse = 1;
 
-  Bridge(ipc::Process& self, NameSpace& names, const ipc::Channel& channel)
-      : self_(self), names_(names), channel_(channel) {}
+  // `folder`: where it is mounted.
+  Bridge(ipc::Process& self, NameSpace& names, const ipc::Channel& channel, std::string folder)
+      : self_(self), names_(names), channel_(channel), folder_(std::move(folder)) {}
 
   // Before the first request. `workers` outlives them all.
   void Start(Workers& workers) { workers_ = &workers; }
@@ -108,6 +110,8 @@ class Bridge {
   ipc::Process& self_;
   NameSpace& names_;
   const ipc::Channel& channel_;
+  const std::string folder_;
+  std::once_flag first_open_;
   Workers* workers_ = nullptr;
   OpenTable<OpenFile> files_;
   OpenTable<OpenDirectory> folders_;

@@ -9,11 +9,15 @@
 
 #include "ipc/posix.h"
 #include "servers/fused/bridge.h"
+#include "servers/fused/mount_point.h"
 
 namespace fused {
 namespace {
 
 constexpr int kPulsePriority = 10;
+// Each request costs messages, so fewer and larger ones are better than Linux's 128 KiB; but what
+// is ahead is to come while the reader takes what has come, and larger ones yet keep it waiting.
+constexpr uint64_t kAheadBytes = 512 << 10;
 // Of open(2)'s flags, what is the server's to know. Links Linux has followed before.
 constexpr int kFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_TRUNC | O_SYNC | O_DSYNC;
 
@@ -76,6 +80,7 @@ void Bridge::OpenElsewhere(const std::string& path, uint32_t flags, OpenFile& op
 }
 
 void Bridge::Open(fuse_req_t request, uint64_t node, Info info) {
+  std::call_once(first_open_, [this] { ReadFurtherAhead(folder_, kAheadBytes); });
   std::shared_ptr<OpenFile> open;
   absl::Status done = Do(request, [&] {
     const auto path = PathOf(node);

@@ -109,7 +109,7 @@ int Main(ipc::Process& self) {
   if (!names.ok()) return Fail(names.status());
   const auto channel = self.CreateChannel("fused");
   if (!channel.ok()) return Fail(channel.status());
-  Bridge bridge(self, **names, *channel);
+  Bridge bridge(self, **names, *channel, *folder);
   const auto session = Mount(*folder, shared, bridge);
   if (!session.ok()) return Fail(session.status());
   absl::Status ended;

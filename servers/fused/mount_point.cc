@@ -73,6 +73,14 @@ void MendMountPoint(const std::string& folder) {
   if (umount2(folder.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) RunFusermount(folder);
 }
 
+void ReadFurtherAhead(const std::string& folder, uint64_t bytes) {
+  struct statx state;
+  if (statx(AT_FDCWD, folder.c_str(), AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &state) != 0) return;
+  std::ofstream(absl::StrCat("/sys/class/bdi/", state.stx_dev_major, ":", state.stx_dev_minor,
+                             "/read_ahead_kb"))
+      << bytes / 1024;
+}
+
 absl::StatusOr<std::string> CheckMountPoint(const std::string& folder) {
   MendMountPoint(folder);
   struct stat stat;

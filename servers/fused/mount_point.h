@@ -4,6 +4,7 @@
 #ifndef PARLEY_SERVERS_FUSED_MOUNT_POINT_H_
 #define PARLEY_SERVERS_FUSED_MOUNT_POINT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,11 @@ bool HasFusermount();
 // Unmounts what a process that has died left mounted at `folder`; nothing, if there is no such
 // thing.
 void MendMountPoint(const std::string& folder);
+
+// Has Linux read so far ahead of whoever reads a file below `folder` from its beginning to its end,
+// instead of the 128 KiB that it takes for any file system; where this user may not, nothing. It
+// asks nothing of the file system; to be called once that has answered its first request.
+void ReadFurtherAhead(const std::string& folder, uint64_t bytes);
 
 }  // namespace fused
 

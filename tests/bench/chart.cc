@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr double kLeft = 190, kWidth = 620, kBar = 16, kGap = 34, kTop = 60;
 constexpr double kLeastNs = 10, kDecades = 6;  // 10 ns to 10 ms
+constexpr char kFiles[] = "files";
 
 struct Bar {
   std::string way;
@@ -25,17 +28,22 @@ struct Group {
   std::vector<Bar> bars;
 };
 
+// Of WAY/PLACEMENT/SIZE: the group's title, and the way.
+std::pair<std::string, std::string> TripOf(const std::vector<std::string>& parts) {
+  const std::string& placement = parts[parts.size() - 2];
+  return {absl::StrCat(placement, ", ", parts.back(),
+                       placement == "fan-in" ? " clients, each call" : " bytes"),
+          parts.size() == 3 ? parts[0] : absl::StrCat(parts[0], "/", parts[parts.size() - 3])};
+}
+
 // In the order in which their rows come.
 std::vector<Group> GroupRows(const std::vector<parley_tool::Row>& rows) {
   std::vector<Group> groups;
   for (const parley_tool::Row& row : rows) {
     std::vector<std::string> parts = absl::StrSplit(row.name, '/');
     if (parts.size() < 3) continue;
-    const std::string title =
-        absl::StrCat(parts[parts.size() - 2], ", ", parts.back(),
-                     parts[parts.size() - 2] == "fan-in" ? " clients, each call" : " bytes");
-    const std::string way =
-        parts.size() == 3 ? parts[0] : absl::StrCat(parts[0], "/", parts[parts.size() - 3]);
+    std::string title, way;
+    std::tie(title, way) = parts[0] == kFiles ? std::pair(parts[1], parts[2]) : TripOf(parts);
     auto found = std::find_if(groups.begin(), groups.end(),
                               [&](const Group& group) { return group.title == title; });
     if (found == groups.end()) found = groups.insert(found, {title, {}});
@@ -53,8 +61,10 @@ double ToX(double ns) {
 }
 
 const char* ClassOf(const std::string& way) {
-  if (absl::StartsWith(way, "floor")) return "floor";
-  return absl::StartsWith(way, "host") ? "host" : "peer";
+  if (absl::StartsWith(way, "floor") || way == "io_uring") return "floor";
+  const bool is_ours =
+      absl::StartsWith(way, "host") || way == "fsd" || way == "fused" || way == "ipc";
+  return is_ours ? "host" : "peer";
 }
 
 void DrawGroup(const Group& group, double& y, std::string& svg) {
@@ -89,7 +99,9 @@ std::string DrawChart(const std::vector<parley_tool::Row>& rows) {
       "@media (prefers-color-scheme: dark) {\n"
       "svg { background: #0d1117; } text { fill: #d0d7de; } }\n"
       "</style>\n"
-      "<text class=\"title\" x=\"20\" y=\"24\">One request and its reply, median, logarithmic. "
+      "<text class=\"title\" x=\"20\" y=\"24\">One request and its reply, or of a file one MiB or "
+      "one "
+      "read; median, logarithmic. "
       "Blue: Parley; grey: the bare system; yellow: libraries.</text>\n%s</svg>\n",
       kLeft + kWidth + 90, y, body);
 }

@@ -45,7 +45,7 @@ void Settle(pid_t parent, const std::vector<int>& cpus, int death_signal) {
 }  // namespace
 
 void Fatal(const std::string& what) {
-  std::fprintf(stderr, "bench-peers: %s\n", what.c_str());
+  std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, what.c_str());
   _exit(1);
 }
 

@@ -103,6 +103,71 @@ TEST_CASE("fsd: a read fills the referenced range of the client's region and not
   }
 }
 
+TEST_CASE("fsd: several reads are one message, each into its place in the region") {
+  const Folder folder;
+  for (const char* disk : {"", "--device-mbps=0"}) {
+    std::vector<std::string> more;
+    if (*disk != '\0') more.push_back(disk);
+    RunWorld({Serving(folder, more), Client([](ipc::Process& self) {
+                const File file = File::Open(self, "/fs/film", O_RDONLY, 0, kSoon).value();
+                const ipc::Region region = self.CreateRegion(8192).value();
+                const auto read = [&](std::vector<ipc::Piece>& pieces) {
+                  return file.ReadAt(absl::MakeSpan(pieces), region.Out(96));
+                };
+                std::vector<ipc::Piece> pieces;
+                for (uint64_t i = 0; i < 50; ++i) {
+                  pieces.push_back({.offset = i * 7919 % kFileBytes, .at = i * 128, .length = 99});
+                }
+                pieces.push_back({.offset = kFileBytes - 10, .at = 8000, .length = 99});
+                pieces.push_back({.offset = kFileBytes, .at = 0, .length = 99});
+                CHECK(read(pieces).ok());
+                for (const ipc::Piece& piece : pieces) {
+                  CHECK(piece.count == std::min(piece.length, kFileBytes - piece.offset));
+                  CHECK(Holds(region.read().subspan(96 + piece.at, piece.count), piece.offset));
+                }
+                CHECK(region.read()[95] == std::byte{0});
+                CHECK(region.read()[96 + 99] == std::byte{0});
+                pieces = {{.length = 9}, {.at = 8192 - 95, .length = 9}};
+                CHECK(ErrnoOf(read(pieces)) == EINVAL);  // it begins beyond
+                pieces = {{.length = 9}, {.at = 8192 - 96 - 5, .length = 9}};
+                CHECK(read(pieces).ok());
+                CHECK(pieces[1].count == 5);  // as much as there is of the region
+                pieces = {{.length = 9}, {.offset = uint64_t{1} << 63, .length = 9}};
+                CHECK(ErrnoOf(read(pieces)) == EINVAL);
+                pieces = {{.length = 9}, {.length = 9}};
+                CHECK(ErrnoOf(file.ReadAt(absl::MakeSpan(pieces), region.In())) == EACCES);
+              })});
+  }
+}
+
+TEST_CASE("fsd: what Linux has to fetch from the disk comes, however many wait for it") {
+  constexpr uint64_t kMi = 1 << 20, kMany = 4;
+  const Folder folder;
+  const std::string path = folder.path() + "/cold";
+  std::ofstream(path) << std::string(kMany * kMi, 'x');
+  RunWorld({Serving(folder), Client([&](ipc::Process& self) {
+              const File file = File::Open(self, "/fs/cold", O_RDONLY, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(kMany * kMi).value();
+              for (int round = 0; round < 20; ++round) {
+                const int cold = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+                fdatasync(cold);
+                posix_fadvise(cold, 0, 0, POSIX_FADV_DONTNEED);
+                close(cold);
+                std::vector<ipc::Thread> threads;
+                for (uint64_t i = 0; i < kMany; ++i) {
+                  threads.push_back(self.Spawn({},
+                                               [&, i] {
+                                                 const auto into = region.Out(i * kMi, kMi);
+                                                 CHECK(file.ReadAt(i * kMi, into, kSoon).value() ==
+                                                       kMi);
+                                               })
+                                        .value());
+                }
+                for (ipc::Thread& thread : threads) CHECK(thread.Join().ok());
+              }
+            })});
+}
+
 TEST_CASE("fsd: files are written, truncated, renamed, linked and removed on the host") {
   const Folder folder;
   RunWorld({Serving(folder), Client([&](ipc::Process& self) {

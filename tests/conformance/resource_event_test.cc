@@ -1,6 +1,7 @@
 // Conformance: what devices finish later, tell their clients, and share with them; managers with
 // several names and with several threads. On every kernel (M1, M2, M4).
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <deque>
 #include <optional>
@@ -93,6 +94,51 @@ TEST_CASE("operations that a device finishes later are many at a time") {
               CHECK(ErrnoOf(file.ReadAt(Disk::kForgets, ipc::MutableBytesOf(byte))) ==
                     EIO);  // forgotten
             })});
+}
+
+TEST_CASE("reads of one message are under way together, and told in order") {
+  RunWorld({ServingDisk(), Client([](ipc::Process& self) {
+              const File file = File::Open(self, "/disk", O_RDWR, 0, kSoon).value();
+              const ipc::Region region = self.CreateRegion(8192).value();
+              std::vector<ipc::Piece> pieces;
+              for (uint64_t i = 0; i < ipc::files::kMaxOperations + 3; ++i) {
+                pieces.push_back({.offset = i, .at = i * 100, .length = i});
+              }
+              CHECK(file.ReadAt(absl::MakeSpan(pieces), region.Out()).ok());
+              for (const ipc::Piece& piece : pieces) {
+                CHECK(piece.count == piece.length);
+                const absl::string_view got = ipc::TextOf(region.read().subspan(piece.at, 100));
+                CHECK(got == std::string(piece.length, 'x') + std::string(100 - piece.length, 0));
+              }
+              pieces.resize(4);
+              pieces[1].offset = pieces[2].offset = Disk::kFails;
+              pieces[3].offset = Disk::kForgets;
+              CHECK(ErrnoOf(file.ReadAt(absl::MakeSpan(pieces), region.Out())) == ENXIO);
+              pieces[1].offset = Disk::kForgets;
+              CHECK(ErrnoOf(file.ReadAt(absl::MakeSpan(pieces), region.Out())) == EIO);
+              char byte = 0;
+              CHECK(file.ReadAt(0, ipc::MutableBytesOf(byte)).value() == 1);  // it goes on
+            })});
+}
+
+TEST_CASE("a deadline leaves reads that are under way to their device") {
+  RunWorld(
+      {ServingDisk(), Client([](ipc::Process& self) {
+         const File file = File::Open(self, "/disk", O_RDWR, 0, kSoon).value();
+         ipc::Thread leaves =
+             self.Spawn(
+                     {},
+                     [&] {
+                       const ipc::Region region = self.CreateRegion(4096).value();
+                       std::array<ipc::Piece, 4> pieces;
+                       for (ipc::Piece& piece : pieces) piece.length = 10;
+                       file.ReadAt(absl::MakeSpan(pieces), region.Out(), Disk::kTime).IgnoreError();
+                     })
+                 .value();
+         CHECK(leaves.Join().ok());
+         char byte = 0;
+         CHECK(file.ReadAt(0, ipc::MutableBytesOf(byte)).value() == 1);
+       })});
 }
 
 TEST_CASE("reads at the position follow each other, however late they finish") {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "ipc/channel.h"
 #include "ipc/file_protocol.h"
 #include "ipc/posix.h"
@@ -33,6 +34,14 @@ struct ListedName {
   std::string name;
   uint64_t inode = 0;
   uint32_t mode = 0;  // S_IF* at least
+};
+
+// One of several reads.
+struct Piece {
+  uint64_t offset = 0;  // in the file
+  uint64_t at = 0;      // where in the region reference's range
+  uint64_t length = 0;  // bytes
+  uint64_t count = 0;   // how many there were, once it has been read; 0 at the file's end
 };
 
 class [[nodiscard]] File {
@@ -60,6 +69,10 @@ class [[nodiscard]] File {
                                   Deadline deadline = {}) const;
   absl::StatusOr<uint64_t> WriteAt(uint64_t offset, const RegionReference& from,
                                    Deadline deadline = {}) const;
+  // Many reads at once: of files::kMaxOperations pieces one message, which the server may have
+  // under way together. The error of the first that failed; then no count holds.
+  absl::Status ReadAt(absl::Span<Piece> pieces, const RegionReference& into,
+                      Deadline deadline = {}) const;
 
   // lseek(2): SEEK_SET, SEEK_CUR, SEEK_END; returns the new position. ESPIPE, EINVAL.
   absl::StatusOr<uint64_t> Seek(int64_t distance, int whence) const;

@@ -51,7 +51,7 @@ inline absl::Status Deferred() { return PosixError(EINPROGRESS); }
 class FileCall {
  public:
   // The client, as the kernel vouches for it, and its priority.
-  const MessageInfo& from() const { return from_; }
+  const MessageInfo& from() const { return *from_; }
   // In a Read, Write or Sync, which then returns Deferred().
   Deferral Defer() {
     deferred_ = true;
@@ -61,10 +61,10 @@ class FileCall {
  private:
   friend class ResourceServer;
   FileCall(ResourceServer* server, uint64_t id, const MessageInfo& from)
-      : server_(server), id_(id), from_(from) {}
+      : server_(server), id_(id), from_(&from) {}
   ResourceServer* server_;
   uint64_t id_;
-  const MessageInfo& from_;
+  const MessageInfo* from_;
   bool deferred_ = false;
 };
 

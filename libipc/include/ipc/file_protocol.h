@@ -16,7 +16,7 @@
 
 namespace ipc::files {
 
-inline constexpr uint32_t kMaxOperations = 8;          // of one message
+inline constexpr uint32_t kMaxOperations = 32;         // of one message
 inline constexpr uint64_t kMaxPayloadBytes = 1 << 20;  // of one message; past it, by region
 inline constexpr uint64_t kMaxPathBytes = 4096;
 inline constexpr uint64_t kMaxNameBytes = 255;
@@ -35,6 +35,7 @@ enum class Verb : uint16_t {
   kClose = 2,     //
   kRead = 3,      // offset, length, region. -> value: bytes; payload: they, without a region
   kWrite = 4,     // offset, length, region; payload: the bytes, without a region. -> value: bytes
+                  // Both, of a region: value: where in its range
   kSeek = 5,      // offset: a signed distance; flags: SEEK_SET, SEEK_CUR, SEEK_END. -> value
   kStat = 6,      // payload: a path, or nothing and `file`. -> payload: Stat
   kList = 7,      // offset: a cookie, 0 at first; length: room. -> value: entries; payload: they

@@ -37,6 +37,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "ipc/bytes.h"
 #include "ipc/dispatcher.h"
 #include "ipc/file_call.h"
@@ -102,6 +103,14 @@ struct Mount {
   std::shared_ptr<Node> root;
 };
 
+// One of several reads of a file that a client has asked for together.
+struct ReadPiece {
+  FileCall call;
+  uint64_t offset;
+  MutableBytes bytes;
+  absl::StatusOr<uint64_t> count = 0;  // what Read would return
+};
+
 class ResourceManager {
  public:
   static constexpr size_t kMaxOpenFiles = 1024;  // of one client process; then EMFILE
@@ -126,6 +135,9 @@ class ResourceManager {
                                         MutableBytes bytes);
   virtual absl::StatusOr<uint64_t> Write(FileCall& call, OpenFile& file, uint64_t offset,
                                          ConstBytes bytes);
+  // Several reads of a regular file, in any order, each finished now or deferred. Default: one Read
+  // after the other.
+  virtual void ReadPieces(OpenFile& file, absl::Span<ReadPiece> pieces);
   // What does not block: of files::kReadable and kWritable. Default: both, as of a regular file.
   virtual uint32_t Poll(OpenFile& file);
   // A request of the device's own. Default: ENOTTY.
