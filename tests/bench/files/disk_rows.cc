@@ -19,8 +19,16 @@ constexpr unsigned kBigInFlight = 4;
 constexpr unsigned kSmallInFlight = 32;
 constexpr uint64_t kSmallReads = 64 * 1024;  // a round
 
+Placement Best() {
+  return AllowedCpus().size() < 2 ? Placement::kUnpinned : Placement::kTwoCores;
+}
+
 std::vector<ServerProgram> Fsd(const Bench& bench) {
-  return {{.name = "fsd", .main = fsd::Main, .arguments = {bench.served()}}};
+  const auto pinned = [](ipc::Process& self) {
+    RunOn(ServerCpus(Best()));
+    return fsd::Main(self);
+  };
+  return {{.name = "fsd", .main = pinned, .arguments = {bench.served()}}};
 }
 
 // The sequence of pages that both sides read.
@@ -73,6 +81,7 @@ void ReadSequentially(ipc::Process& self, const ipc::File& file, const ipc::Regi
 absl::StatusOr<Rounds> MeasureSequential(const Bench& bench) {
   const uint64_t blocks = bench.bytes / kBigBlock;
   return RunScene(bench, Fsd(bench), [&](ipc::Process& self, const Alternate& alternate) {
+    RunOn(ClientCpus(Best()));
     const ipc::Region region = self.CreateRegion(kBigInFlight * kBigBlock).value();
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kBigInFlight, kBigBlock);
@@ -112,6 +121,7 @@ void ReadRandomly(const ipc::File& file, const ipc::Region& region, const Random
 absl::StatusOr<Rounds> MeasureRandom(const Bench& bench) {
   const RandomPages pages(bench);
   return RunScene(bench, Fsd(bench), [&](ipc::Process& self, const Alternate& alternate) {
+    RunOn(ClientCpus(Best()));
     const ipc::Region region = self.CreateRegion(kSmallInFlight * kPageBytes).value();
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kSmallInFlight, kPageBytes);
