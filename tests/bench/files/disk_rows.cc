@@ -19,8 +19,14 @@ constexpr unsigned kBigInFlight = 4;
 constexpr unsigned kSmallInFlight = 32;
 constexpr uint64_t kSmallReads = 64 * 1024;  // a round
 
+Placement Best() { return AllowedCpus().size() < 2 ? Placement::kUnpinned : Placement::kTwoCores; }
+
 std::vector<ServerProgram> Fsd(const Bench& bench) {
-  return {{.name = "fsd", .main = fsd::Main, .arguments = {bench.served()}}};
+  const auto pinned = [](ipc::Process& self) {
+    RunOn(ServerCpus(Best()));
+    return fsd::Main(self);
+  };
+  return {{.name = "fsd", .main = pinned, .arguments = {bench.served()}}};
 }
 
 // The sequence of pages that both sides read.
@@ -45,13 +51,21 @@ void CheckBlock(const std::byte* bytes, uint64_t block) {
   }
 }
 
-// Runs `body` in so many threads at once, each told its number.
+// The nanoseconds that each of `count` takes if the calling thread makes them on that CPU.
+double TimeOn(const std::vector<int>& cpus, uint64_t count, absl::FunctionRef<void()> make) {
+  RunOn(cpus);
+  const double begin = NowNs();
+  make();
+  return (NowNs() - begin) / static_cast<double>(count);
+}
+
+// Runs `body` in so many threads at once, each told its number. New ones for each round: how long a
+// thread looks for an answer before it sleeps, it has learned from what else ran on this machine.
 void InThreads(ipc::Process& self, unsigned count, const std::function<void(unsigned)>& body) {
   std::vector<ipc::Thread> threads;
-  for (unsigned i = 1; i < count; ++i) {
+  for (unsigned i = 0; i < count; ++i) {
     threads.push_back(self.Spawn({}, [&body, i] { body(i); }).value());
   }
-  body(0);
   for (ipc::Thread& thread : threads) {
     if (!thread.Join().ok()) Fatal("a thread cannot be joined");
   }
@@ -77,18 +91,17 @@ absl::StatusOr<Rounds> MeasureSequential(const Bench& bench) {
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kBigInFlight, kBigBlock);
     if (!ring.ok()) Fatal(std::string(ring.status().message()));
-    const auto timed = [&](absl::FunctionRef<void()> pass) {
-      const double begin = NowNs();
-      pass();
-      return (NowNs() - begin) / static_cast<double>(blocks);
-    };
-    alternate([&] { return timed([&] { ReadSequentially(self, file, region, blocks); }); },
-              [&] {
-                return timed([&] {
-                  (*ring)->Read(
-                      blocks, [](uint64_t i) { return i; }, CheckBlock);
-                });
-              });
+    alternate(
+        [&] {
+          return TimeOn(ClientCpus(Best()), blocks,
+                        [&] { ReadSequentially(self, file, region, blocks); });
+        },
+        [&] {
+          return TimeOn(ServerCpus(Best()), blocks, [&] {
+            (*ring)->Read(
+                blocks, [](uint64_t i) { return i; }, CheckBlock);
+          });
+        });
   });
 }
 
@@ -116,18 +129,18 @@ absl::StatusOr<Rounds> MeasureRandom(const Bench& bench) {
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kSmallInFlight, kPageBytes);
     if (!ring.ok()) Fatal(std::string(ring.status().message()));
-    const auto timed = [&](absl::FunctionRef<void()> pass) {
-      const double begin = NowNs();
-      pass();
-      return (NowNs() - begin) / static_cast<double>(kSmallReads);
-    };
-    alternate([&] { return timed([&] { ReadRandomly(file, region, pages); }); },
-              [&] {
-                return timed([&] {
-                  (*ring)->Read(
-                      kSmallReads, [&](uint64_t i) { return pages.At(i); }, CheckPage);
-                });
-              });
+    alternate(
+        [&] {
+          return TimeOn(ClientCpus(Best()), kSmallReads, [&] {
+            InThreads(self, 1, [&](unsigned) { ReadRandomly(file, region, pages); });
+          });
+        },
+        [&] {
+          return TimeOn(ServerCpus(Best()), kSmallReads, [&] {
+            (*ring)->Read(
+                kSmallReads, [&](uint64_t i) { return pages.At(i); }, CheckPage);
+          });
+        });
   });
 }
 
