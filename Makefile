@@ -4,7 +4,7 @@
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
 # kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS=, PEERFLAGS= and FILEFLAGS= what to
 # hand to the measurements of Parley, of its peers and of files. `make fuzz` lets libFuzzer loose on
-# FUZZ= (broker, link, bell, file) for SECONDS= (60).
+# FUZZ= (broker, link, bell, file, gfx) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
@@ -154,10 +154,11 @@ $(BUILD)/bin/bench-files: $(FILE_BENCH_OBJECTS) $(BUILD)/lib/libparley.a
 
 # Only for the build below $(FUZZ_BUILD).
 $(BUILD)/bin/fuzz-file: $(call objects,$(wildcard servers/ramfs/*.cc))
+$(BUILD)/bin/fuzz-gfx: $(call objects,$(wildcard servers/gfxd/*.cc))
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/%_fuzz.o $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) -o $@ $(LIB_LIBS)
+	$(Q)$(CXX) $(LDFLAGS) -fsanitize=fuzzer $(filter %.o,$^) $(filter %.a,$^) -o $@ $(LIB_LIBS) -lpng
 
 setup:
 	@scripts/setup --quiet

@@ -155,6 +155,7 @@ std::string ReplyFrom(Input& input) {
     files::Result result;
     const uint8_t kind = input.Byte();
     if (kind % 4 == 0) result.error = static_cast<int32_t>(input.Word());
+    if (kind % 4 == 1 && kind % 3 == 0) result.error = input.Byte() % 134;
     result.file = kind;
     result.value = input.Word();
     files::Entry entry;
