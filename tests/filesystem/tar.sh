@@ -25,5 +25,5 @@ tar czf - tree | tar xzf - -C gnu --overwrite
 tar cf "$work/outside.tar" tree
 tar df "$work/outside.tar"
 rm -r gnu
-tar xf "$work/outside.tar" -C pax --overwrite
+tar xpf "$work/outside.tar" -C pax --overwrite
 tar df "$work/outside.tar" -C pax
