@@ -19,11 +19,19 @@ constexpr unsigned kBigInFlight = 4;
 constexpr unsigned kSmallInFlight = 32;
 constexpr uint64_t kSmallReads = 64 * 1024;  // a round
 
-Placement Best() { return AllowedCpus().size() < 2 ? Placement::kUnpinned : Placement::kTwoCores; }
+// Where fsd runs, and its client; empty: anywhere.
+struct Cpus {
+  Cpus() {
+    if (AllowedCpus().size() < 2) return;
+    server = ServerCpus(Placement::kTwoCores);
+    client = ClientCpus(Placement::kTwoCores);
+  }
+  std::vector<int> server, client;
+};
 
-std::vector<ServerProgram> Fsd(const Bench& bench) {
-  const auto pinned = [](ipc::Process& self) {
-    RunOn(ServerCpus(Best()));
+std::vector<ServerProgram> Fsd(const Bench& bench, const Cpus& cpus) {
+  const auto pinned = [&cpus](ipc::Process& self) {
+    RunOn(cpus.server);
     return fsd::Main(self);
   };
   return {{.name = "fsd", .main = pinned, .arguments = {bench.served()}}};
@@ -86,18 +94,18 @@ void ReadSequentially(ipc::Process& self, const ipc::File& file, const ipc::Regi
 
 absl::StatusOr<Rounds> MeasureSequential(const Bench& bench) {
   const uint64_t blocks = bench.bytes / kBigBlock;
-  return RunScene(bench, Fsd(bench), [&](ipc::Process& self, const Alternate& alternate) {
+  const Cpus cpus;
+  return RunScene(bench, Fsd(bench, cpus), [&](ipc::Process& self, const Alternate& alternate) {
     const ipc::Region region = self.CreateRegion(kBigInFlight * kBigBlock).value();
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kBigInFlight, kBigBlock);
     if (!ring.ok()) Fatal(std::string(ring.status().message()));
     alternate(
         [&] {
-          return TimeOn(ClientCpus(Best()), blocks,
-                        [&] { ReadSequentially(self, file, region, blocks); });
+          return TimeOn(cpus.client, blocks, [&] { ReadSequentially(self, file, region, blocks); });
         },
         [&] {
-          return TimeOn(ServerCpus(Best()), blocks, [&] {
+          return TimeOn(cpus.server, blocks, [&] {
             (*ring)->Read(
                 blocks, [](uint64_t i) { return i; }, CheckBlock);
           });
@@ -124,19 +132,20 @@ void ReadRandomly(const ipc::File& file, const ipc::Region& region, const Random
 
 absl::StatusOr<Rounds> MeasureRandom(const Bench& bench) {
   const RandomPages pages(bench);
-  return RunScene(bench, Fsd(bench), [&](ipc::Process& self, const Alternate& alternate) {
+  const Cpus cpus;
+  return RunScene(bench, Fsd(bench, cpus), [&](ipc::Process& self, const Alternate& alternate) {
     const ipc::Region region = self.CreateRegion(kSmallInFlight * kPageBytes).value();
     const ipc::File file = ipc::File::Open(self, "/fs/file", O_RDONLY, 0, kSoon).value();
     const auto ring = RingReader::Make(bench.file(), region.write(), kSmallInFlight, kPageBytes);
     if (!ring.ok()) Fatal(std::string(ring.status().message()));
     alternate(
         [&] {
-          return TimeOn(ClientCpus(Best()), kSmallReads, [&] {
+          return TimeOn(cpus.client, kSmallReads, [&] {
             InThreads(self, 1, [&](unsigned) { ReadRandomly(file, region, pages); });
           });
         },
         [&] {
-          return TimeOn(ServerCpus(Best()), kSmallReads, [&] {
+          return TimeOn(cpus.server, kSmallReads, [&] {
             (*ring)->Read(
                 kSmallReads, [&](uint64_t i) { return pages.At(i); }, CheckPage);
           });
