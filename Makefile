@@ -2,9 +2,9 @@
 #
 # V=1 shows commands. CXX= picks the compiler, SAN=address,undefined or SAN=thread the sanitizers,
 # BUILD= the folder (another one for each compiler), VIDEO= the demo's input and KERNEL=sim its
-# kernel, PREFIX= and DESTDIR= where to install, BENCHFLAGS=, PEERFLAGS= and FILEFLAGS= what to
-# hand to the measurements of Parley, of its peers and of files. `make fuzz` lets libFuzzer loose on FUZZ= (broker, link,
-# bell) for SECONDS= (60).
+# kernel, PREFIX= and DESTDIR= where to install; BENCHFLAGS=, PEERFLAGS= and FILEFLAGS= what to
+# hand to the measurements of Parley, its peers and files. `make fuzz` lets libFuzzer loose on FUZZ=
+# (broker, link, bell) for SECONDS= (60).
 
 VERSION := 0.1.0
 , := ,
