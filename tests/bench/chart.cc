@@ -99,10 +99,10 @@ std::string DrawChart(const std::vector<parley_tool::Row>& rows) {
       "@media (prefers-color-scheme: dark) {\n"
       "svg { background: #0d1117; } text { fill: #d0d7de; } }\n"
       "</style>\n"
-      "<text class=\"title\" x=\"20\" y=\"24\">One request and its reply, or of a file one MiB or "
-      "one "
-      "read; median, logarithmic. "
-      "Blue: Parley; grey: the bare system; yellow: libraries.</text>\n%s</svg>\n",
+      "<text class=\"title\" x=\"20\" y=\"20\">One request and its reply, or of a file one MiB or "
+      "one read: median, logarithmic</text>\n"
+      "<text x=\"20\" y=\"36\">Blue: Parley; grey: the bare system; yellow: libraries</text>\n"
+      "%s</svg>\n",
       kLeft + kWidth + 90, y, body);
 }
 
