@@ -33,7 +33,9 @@ absl::StatusOr<std::string> EncodePng(Picture picture) {
 
 absl::Status WritePng(const std::string& path, Picture picture) {
   const auto encoded = EncodePng(picture);
-  if (!encoded.ok()) return encoded.status();
+  if (!encoded.ok()) {
+    return absl::UnavailableError(absl::StrCat(path, ": ", encoded.status().message()));
+  }
   const std::string draft = absl::StrCat(path, ".part");
   std::FILE* file = std::fopen(draft.c_str(), "wb");
   bool written =

@@ -37,7 +37,8 @@ TEST_CASE("what is no film, or none that can be shown, is refused in one line") 
        {"", "RIFF", "YUV4MPEG2 W2 H2 F30:1", "YUV4MPEG2 H2 F30:1\n", "YUV4MPEG2 W2 H2\n",
         "YUV4MPEG2 W0 H2 F30:1\n", "YUV4MPEG2 W2 H-2 F30:1\n", "YUV4MPEG2 W9000 H2 F30:1\n",
         "YUV4MPEG2 W2 H2 F0:0\n", "YUV4MPEG2 W2 H2 F30\n", "YUV4MPEG2 W2 H2 F30:1 C444\n",
-        "YUV4MPEG2 W2 H2 F30:1 C420p10\n", "YUV4MPEG2 W2 H2 F99999999999:1\n"}) {
+        "YUV4MPEG2 W2 H2 F30:1 C420p10\n", "YUV4MPEG2 W2 H2 F99999999999:1\n",
+        "YUV4MPEG2 W2 H2 F1:3601\n", "YUV4MPEG2 W2 H2 F1:3600\n"}) {
     CAPTURE(std::string(head));
     const absl::Status status = ParseFilm(head, 1 << 20).status();
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);

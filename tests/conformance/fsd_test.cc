@@ -78,66 +78,64 @@ FileServer Connect(ipc::Process& self) {
   return FileServer::Connect(self, "/fs", {.deadline = kSoon}).value();
 }
 
+// Of the host, and of one that takes no time.
+void WithEachDisk(const Folder& folder, const std::function<void(ipc::Process&)>& body) {
+  RunWorld({Serving(folder), Client(body)});
+  RunWorld({Serving(folder, {"--device-mbps=0"}), Client(body)});
+}
+
 TEST_CASE("fsd: a read fills the referenced range of the client's region and nothing beside it") {
   const Folder folder;
-  for (const char* disk : {"", "--device-mbps=0"}) {
-    std::vector<std::string> more;
-    if (*disk != '\0') more.push_back(disk);
-    RunWorld({Serving(folder, more), Client([](ipc::Process& self) {
-                const File file = File::Open(self, "/fs/film", O_RDONLY, 0, kSoon).value();
-                CHECK(file.Stat().value().size == kFileBytes);
-                const ipc::Region region = self.CreateRegion(8192).value();
-                CHECK(file.ReadAt(1234, region.Out(100, 5000)).value() == 5000);
-                CHECK(Holds(region.read().subspan(100, 5000), 1234));
-                CHECK(region.read()[99] == std::byte{0});
-                CHECK(region.read()[5100] == std::byte{0});
-                CHECK(file.ReadAt(kFileBytes - 10, region.Out()).value() == 10);
-                CHECK(file.ReadAt(kFileBytes, region.Out()).value() == 0);
-                CHECK(ErrnoOf(file.ReadAt(uint64_t{1} << 63, region.Out())) == EINVAL);
-                CHECK(ErrnoOf(file.ReadAt(0, region.In())) == EACCES);
-                std::vector<std::byte> bytes(kFileBytes + 1);
-                CHECK(file.ReadAt(77, absl::MakeSpan(bytes)).value() == kFileBytes - 77);
-                CHECK(Holds(ipc::ConstBytes(bytes).first(kFileBytes - 77), 77));
-                CHECK(ErrnoOf(file.Write(BytesOfText("x"))) == EBADF);
-              })});
-  }
+  WithEachDisk(folder, [](ipc::Process& self) {
+    const File file = File::Open(self, "/fs/film", O_RDONLY, 0, kSoon).value();
+    CHECK(file.Stat().value().size == kFileBytes);
+    const ipc::Region region = self.CreateRegion(8192).value();
+    CHECK(file.ReadAt(1234, region.Out(100, 5000)).value() == 5000);
+    CHECK(Holds(region.read().subspan(100, 5000), 1234));
+    CHECK(region.read()[99] == std::byte{0});
+    CHECK(region.read()[5100] == std::byte{0});
+    CHECK(file.ReadAt(kFileBytes - 10, region.Out()).value() == 10);
+    CHECK(file.ReadAt(kFileBytes, region.Out()).value() == 0);
+    CHECK(ErrnoOf(file.ReadAt(uint64_t{1} << 63, region.Out())) == EINVAL);
+    CHECK(ErrnoOf(file.ReadAt(0, region.In())) == EACCES);
+    std::vector<std::byte> bytes(kFileBytes + 1);
+    CHECK(file.ReadAt(77, absl::MakeSpan(bytes)).value() == kFileBytes - 77);
+    CHECK(Holds(ipc::ConstBytes(bytes).first(kFileBytes - 77), 77));
+    CHECK(ErrnoOf(file.Write(BytesOfText("x"))) == EBADF);
+  });
 }
 
 TEST_CASE("fsd: several reads are one message, each into its place in the region") {
   const Folder folder;
-  for (const char* disk : {"", "--device-mbps=0"}) {
-    std::vector<std::string> more;
-    if (*disk != '\0') more.push_back(disk);
-    RunWorld({Serving(folder, more), Client([](ipc::Process& self) {
-                const File file = File::Open(self, "/fs/film", O_RDONLY, 0, kSoon).value();
-                const ipc::Region region = self.CreateRegion(8192).value();
-                const auto read = [&](std::vector<ipc::Piece>& pieces) {
-                  return file.ReadAt(absl::MakeSpan(pieces), region.Out(96));
-                };
-                std::vector<ipc::Piece> pieces;
-                for (uint64_t i = 0; i < 50; ++i) {
-                  pieces.push_back({.offset = i * 7919 % kFileBytes, .at = i * 128, .length = 99});
-                }
-                pieces.push_back({.offset = kFileBytes - 10, .at = 8000, .length = 99});
-                pieces.push_back({.offset = kFileBytes, .at = 0, .length = 99});
-                CHECK(read(pieces).ok());
-                for (const ipc::Piece& piece : pieces) {
-                  CHECK(piece.count == std::min(piece.length, kFileBytes - piece.offset));
-                  CHECK(Holds(region.read().subspan(96 + piece.at, piece.count), piece.offset));
-                }
-                CHECK(region.read()[95] == std::byte{0});
-                CHECK(region.read()[96 + 99] == std::byte{0});
-                pieces = {{.length = 9}, {.at = 8192 - 95, .length = 9}};
-                CHECK(ErrnoOf(read(pieces)) == EINVAL);  // it begins beyond
-                pieces = {{.length = 9}, {.at = 8192 - 96 - 5, .length = 9}};
-                CHECK(read(pieces).ok());
-                CHECK(pieces[1].count == 5);  // as much as there is of the region
-                pieces = {{.length = 9}, {.offset = uint64_t{1} << 63, .length = 9}};
-                CHECK(ErrnoOf(read(pieces)) == EINVAL);
-                pieces = {{.length = 9}, {.length = 9}};
-                CHECK(ErrnoOf(file.ReadAt(absl::MakeSpan(pieces), region.In())) == EACCES);
-              })});
-  }
+  WithEachDisk(folder, [](ipc::Process& self) {
+    const File file = File::Open(self, "/fs/film", O_RDONLY, 0, kSoon).value();
+    const ipc::Region region = self.CreateRegion(8192).value();
+    const auto read = [&](std::vector<ipc::Piece>& pieces) {
+      return file.ReadAt(absl::MakeSpan(pieces), region.Out(96));
+    };
+    std::vector<ipc::Piece> pieces;
+    for (uint64_t i = 0; i < 50; ++i) {
+      pieces.push_back({.offset = i * 7919 % kFileBytes, .at = i * 128, .length = 99});
+    }
+    pieces.push_back({.offset = kFileBytes - 10, .at = 8000, .length = 99});
+    pieces.push_back({.offset = kFileBytes, .at = 0, .length = 99});
+    CHECK(read(pieces).ok());
+    for (const ipc::Piece& piece : pieces) {
+      CHECK(piece.count == std::min(piece.length, kFileBytes - piece.offset));
+      CHECK(Holds(region.read().subspan(96 + piece.at, piece.count), piece.offset));
+    }
+    CHECK(region.read()[95] == std::byte{0});
+    CHECK(region.read()[96 + 99] == std::byte{0});
+    pieces = {{.length = 9}, {.at = 8192 - 95, .length = 9}};
+    CHECK(ErrnoOf(read(pieces)) == EINVAL);  // it begins beyond
+    pieces = {{.length = 9}, {.at = 8192 - 96 - 5, .length = 9}};
+    CHECK(read(pieces).ok());
+    CHECK(pieces[1].count == 5);  // as much as there is of the region
+    pieces = {{.length = 9}, {.offset = uint64_t{1} << 63, .length = 9}};
+    CHECK(ErrnoOf(read(pieces)) == EINVAL);
+    pieces = {{.length = 9}, {.length = 9}};
+    CHECK(ErrnoOf(file.ReadAt(absl::MakeSpan(pieces), region.In())) == EACCES);
+  });
 }
 
 TEST_CASE("fsd: what Linux has to fetch from the disk comes, however many wait for it") {

@@ -67,6 +67,25 @@ void FillRegion(const ipc::Region& region, uint64_t offset, Pixel color) {
   }
 }
 
+// A surface of 2 by 2 pixels with its frames in a region that is granted once.
+struct Granted {
+  Granted(ipc::Process& self, const ipc::Connection& server, CreateSurfaceRequest create)
+      : gfx(server), region(self.CreateRegion(4096).value()) {
+    create.pixels = region.Grant(gfx.server(), ipc::Access::kRead).value();
+    present.surface = gfx.Call<CreateSurfaceReply>(create)->surface;
+    present.source = Source::kGranted;
+  }
+  absl::Status Present() const { return gfx.Call<PresentReply>(present).status(); }
+  absl::Status Show(Pixel color) const {
+    FillRegion(region, present.offset, color);
+    return Present();
+  }
+
+  const ipc::Connection& gfx;
+  ipc::Region region;
+  PresentRequest present;
+};
+
 absl::StatusOr<uint64_t> SendInline(const ipc::Connection& gfx, uint32_t surface,
                                     const std::vector<Pixel>& pixels) {
   const ipc::MessageHeader header = ipc::HeaderOf<PresentInlineRequest>();
@@ -81,16 +100,9 @@ absl::StatusOr<uint64_t> SendInline(const ipc::Connection& gfx, uint32_t surface
 TEST_CASE("a frame in a granted region is on the screen after the next tick") {
   tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
                                 Viewer viewer(self);
-                                const ipc::Region region = self.CreateRegion(4096).value();
-                                CreateSurfaceRequest create = Rgba2x2(3, 1);
-                                create.pixels =
-                                    region.Grant(viewer.gfx().server(), ipc::Access::kRead).value();
-                                const uint32_t surface =
-                                    viewer.gfx().Call<CreateSurfaceReply>(create)->surface;
-                                FillRegion(region, 64, kRed);
-                                const PresentRequest present = {
-                                    .offset = 64, .surface = surface, .source = Source::kGranted};
-                                CHECK(viewer.gfx().Call<PresentReply>(present).ok());
+                                Granted granted(self, viewer.gfx(), Rgba2x2(3, 1));
+                                granted.present.offset = 64;
+                                CHECK(granted.Show(kRed).ok());
                                 CHECK(viewer.See(3, 1) == kRed);
                                 CHECK(viewer.See(4, 2) == kRed);
                                 CHECK(viewer.See(5, 2) != kRed);
@@ -243,20 +255,11 @@ TEST_CASE("a surface is moved, scaled and raised; nobody else's is") {
 TEST_CASE("what a client says has not changed is not drawn again, in either framebuffer") {
   tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
                                 Viewer viewer(self);
-                                const ipc::Connection& gfx = viewer.gfx();
-                                const ipc::Region region = self.CreateRegion(4096).value();
-                                CreateSurfaceRequest create = Rgba2x2(0, 0);
-                                create.pixels =
-                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
-                                PresentRequest present = {
-                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
-                                    .source = Source::kGranted};
-                                FillRegion(region, 0, kRed);
-                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                Granted granted(self, viewer.gfx(), Rgba2x2(0, 0));
+                                CHECK(granted.Show(kRed).ok());
                                 CHECK(viewer.See(0, 0, 2) == kRed);
-                                FillRegion(region, 0, kGreen);
-                                present.damage = {.x = 1, .y = 0, .width = 1, .height = 2};
-                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                granted.present.damage = {.x = 1, .y = 0, .width = 1, .height = 2};
+                                CHECK(granted.Show(kGreen).ok());
                                 for (int frame = 0; frame < 3; ++frame) {
                                   CHECK(viewer.See(1, 1) == kGreen);
                                   CHECK(viewer.See(0, 1, 0) == kRed);
@@ -269,22 +272,14 @@ TEST_CASE(
     "whatever a client says has changed, nothing is drawn outside, and all if it is nothing") {
   tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
                                 Viewer viewer(self);
-                                const ipc::Connection& gfx = viewer.gfx();
-                                const ipc::Region region = self.CreateRegion(4096).value();
-                                CreateSurfaceRequest create = Rgba2x2(3, 1);
-                                create.pixels =
-                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
-                                PresentRequest present = {
-                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
-                                    .source = Source::kGranted};
+                                Granted granted(self, viewer.gfx(), Rgba2x2(3, 1));
                                 const int32_t edges[] = {INT32_MIN, -1, 0, 1, 2, INT32_MAX};
                                 bool red = false;
                                 for (const int32_t x : edges) {
                                   for (const int32_t width : edges) {
                                     red = !red;
-                                    FillRegion(region, 0, red ? kRed : kGreen);
-                                    present.damage = {x, x, width, width};
-                                    CHECK(gfx.Call<PresentReply>(present).ok());
+                                    granted.present.damage = {x, x, width, width};
+                                    CHECK(granted.Show(red ? kRed : kGreen).ok());
                                     CHECK(viewer.See(0, 0) != (red ? kRed : kGreen));
                                     if (width > 0) continue;
                                     CHECK(viewer.See(3, 1, 0) == (red ? kRed : kGreen));
@@ -297,20 +292,14 @@ TEST_CASE(
 TEST_CASE("a frame may lie at any address, if all of it is there") {
   tests::RunWorld({Server(), {.name = "client", .main = [](ipc::Process& self) {
                                 Viewer viewer(self);
-                                const ipc::Connection& gfx = viewer.gfx();
-                                const ipc::Region region = self.CreateRegion(4096).value();
-                                CreateSurfaceRequest create = Rgba2x2(0, 0);
-                                create.pixels =
-                                    region.Grant(gfx.server(), ipc::Access::kRead).value();
-                                PresentRequest present = {
-                                    .offset = 4096 - 16 - 1,
-                                    .surface = gfx.Call<CreateSurfaceReply>(create)->surface,
-                                    .source = Source::kGranted};
-                                FillRegion(region, present.offset, kRed);
-                                CHECK(gfx.Call<PresentReply>(present).ok());
+                                Granted granted(self, viewer.gfx(), Rgba2x2(0, 0));
+                                granted.present.offset = 4096 - 16 - 1;
+                                CHECK(granted.Show(kRed).ok());
                                 CHECK(viewer.See(1, 1) == kRed);
-                                present.offset = 4096 - 15;
-                                CHECK_FALSE(gfx.Call<PresentReply>(present).ok());
+                                ++granted.present.offset;
+                                CHECK(granted.Show(kRed).ok());
+                                ++granted.present.offset;
+                                CHECK_FALSE(granted.Present().ok());
                                 return 0;
                               }}});
 }

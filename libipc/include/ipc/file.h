@@ -70,7 +70,8 @@ class [[nodiscard]] File {
   absl::StatusOr<uint64_t> WriteAt(uint64_t offset, const RegionReference& from,
                                    Deadline deadline = {}) const;
   // Many reads at once: of files::kMaxOperations pieces one message, which the server may have
-  // under way together. The error of the first that failed; then no count holds.
+  // under way together. The error of the first that failed; then no count holds. EINVAL: an offset
+  // that no file can have, or a place beyond the reference's range.
   absl::Status ReadAt(absl::Span<Piece> pieces, const RegionReference& into,
                       Deadline deadline = {}) const;
 
