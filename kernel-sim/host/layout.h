@@ -192,7 +192,7 @@ struct Link {
   alignas(kCacheLine) std::atomic<uint32_t> closed_by_server;  // L1: the channel is gone
   // How the channel was made; set by the server.
   std::atomic<uint32_t> unblock_pulse;  // D3
-  std::atomic<uint32_t> no_spin;        // who waits sleeps at once
+  std::atomic<uint32_t> no_spin;        // who waits does not spin
   alignas(kCacheLine) std::array<Slot, kSlotsPerLink> slots;
   Lane lane;
   std::array<Staging, kSlotsPerLink> staging;  // Linux finds memory for it when it is first used

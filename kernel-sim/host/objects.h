@@ -181,7 +181,7 @@ struct HostThread : Thread {
   cpu_set_t allowed;               // while it is kept: where it may run else
   AgentTimer parting{AgentTimer::Of::kParting, this};
   void CountWait();
-  void CountSleep(int64_t slept_ns);
+  void CountSleep(Spinner& spin, int64_t slept_ns);
   bool WantsToPair(int cpu) const;
   bool HasYieldedEnough();
 

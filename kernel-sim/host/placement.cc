@@ -45,7 +45,8 @@ void HostThread::CountWait() {
   if (now % kWaitsToYield == 0) sched_yield();
 }
 
-void HostThread::CountSleep(int64_t slept_ns) {
+void HostThread::CountSleep(Spinner& spin, int64_t slept_ns) {
+  spin.LearnFrom(slept_ns);
   waits.fetch_add(1, std::memory_order_relaxed);
   const int before = short_sleeps.load(std::memory_order_relaxed);
   short_sleeps.store(slept_ns < kShortSleepNs ? before + 1 : 0, std::memory_order_relaxed);

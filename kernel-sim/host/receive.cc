@@ -412,13 +412,18 @@ void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int c
   auto done = [&] { return view.HasNews(); };
   ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
   if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
+  const bool may_spin = channel.options.spin;
   const bool shares_cpu = server.client_cpu == cpu;
   if (!shares_cpu) server.looked_at.store(server.waits_since, std::memory_order_relaxed);
   lock_.Unlock();
   server.CountWait();
-  const bool yielded = shares_cpu && server.receive_spin.Yield(done);
+  bool yielded = false;
   if (!shares_cpu) {
     server.receive_spin.Spin(done, [&] { Tracer::Looks(server); });
+  } else if (may_spin) {
+    yielded = server.receive_spin.Yield(done);
+  } else {
+    Spinner::YieldOnce(done);
   }
   lock_.Lock();
   if (yielded && server.HasYieldedEnough()) Part(server);
@@ -435,7 +440,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
   inheritance_.AddReceiver(server, channel);
   server.receiving = &channel;
   ++channel.receivers;
-  bool may_spin = channel.options.spin;
+  bool may_wait_awake = true;
   absl::Status result;
   for (;;) {
     if (server.delivered != nullptr || server.pulse.has_value()) break;
@@ -452,7 +457,8 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
     server.wake.store(0);
     const bool first = &Thread::FromReceiver(*channel.FrontReceiver()) == &server;
     const int cpu = sched_getcpu();
-    if (std::exchange(may_spin, false) && first) {
+    if (std::exchange(may_wait_awake, false) && first &&
+        (channel.options.spin || server.client_cpu == cpu)) {
       WaitAwakeToReceive(server, channel, cpu);
     } else if (CloseDoors(channel)) {
       ShowState(server, ThreadState::kReceive, Raw(channel.id));
@@ -464,7 +470,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       lock_.Unlock();
       const int64_t asleep = MonotonicNs();
       view.Sleep(until);
-      server.CountSleep(MonotonicNs() - asleep);
+      server.CountSleep(server.receive_spin, MonotonicNs() - asleep);
       lock_.Lock();
       server.asleep_at = nullptr;
       OpenDoors(channel);

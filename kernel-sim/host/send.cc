@@ -204,7 +204,7 @@ absl::Status Process::AwaitReply(Sending& send) {
       // Once it is taken nobody looks again: a time to look that has passed is none to wake at.
       const int64_t look_again = taken ? kNever : send.next_check;
       FutexWait(slot.answer, expected, std::min(send.until, look_again), Sharing::kShared);
-      thread.CountSleep(MonotonicNs() - asleep);
+      thread.CountSleep(thread.send_spin, MonotonicNs() - asleep);
     }
   }
 }
@@ -223,14 +223,15 @@ void Process::WaitAwake(Sending& send) {
   const uint8_t load = ReadOnce(slot.server_load);
   Place(thread, load, server_cpu);
   const int cpu = sched_getcpu();
-  if (send.out.link->link().no_spin.load(std::memory_order_relaxed) == 0) {
-    if (server_cpu != cpu) {
-      if (thread.send_spin.Spin(done)) return;
-    } else if (thread.send_spin.Yield(done)) {
-      if (!thread.HasYieldedEnough()) return;
-      Locked locked(lock_);
-      return Part(thread);
-    }
+  const bool shares_cpu = server_cpu == cpu;
+  if (send.out.link->link().no_spin.load(std::memory_order_relaxed) != 0) {
+    if (shares_cpu && Spinner::YieldOnce(done)) return;
+  } else if (!shares_cpu) {
+    if (thread.send_spin.Spin(done)) return;
+  } else if (thread.send_spin.Yield(done)) {
+    if (!thread.HasYieldedEnough()) return;
+    Locked locked(lock_);
+    return Part(thread);
   }
   if ((load & kOneClient) != 0 && thread.WantsToPair(server_cpu)) {
     Locked locked(lock_);

@@ -1,9 +1,9 @@
 // Waiting without sleeping, for as long as experience says that it pays.
 //
 // A sleep and its wake cost some microseconds, so as long a wait is worth a try every time. Beyond
-// that the bound is learned: it grows while what was waited for comes in time, and shrinks while it
-// does not. So a thread that talks to a busy peer never sleeps, and one that idles burns no more
-// than a sleep would have cost it.
+// that the bound is learned: it grows while what was waited for comes in time, or so soon after it
+// that a longer wait would have done, and shrinks while it does not. So a thread that talks to a
+// busy peer never sleeps, and one that idles burns no more than a sleep would have cost it.
 //
 // Who waits for a peer on another CPU looks again and again; who shares a CPU with it lets it run.
 #ifndef PARLEY_KERNEL_SIM_HOST_SPIN_H_
@@ -60,6 +60,18 @@ class Spinner {
       sched_yield();
       return done();
     });
+  }
+  // The same without burning anything: whoever else may run here runs once.
+  template <typename Done>
+  static bool YieldOnce(Done done) {
+    if (done()) return true;
+    sched_yield();
+    return done();
+  }
+
+  // After a wait that was not long enough: how long the sleep was that followed.
+  void LearnFrom(int64_t slept_ns) {
+    if (slept_ns < bounds_.most_ns) budget_ns_ = std::min(bounds_.most_ns, budget_ns_ * 4);
   }
 
  private:

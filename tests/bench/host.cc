@@ -159,14 +159,26 @@ absl::StatusOr<std::vector<double>> MeasureHost(const Job& job) {
 }  // namespace
 
 PeerKind Host() {
-  return {
-      .name = "host", .fan_in = true, .fan_ins = {1, 32, 1'000}, .measure = [](const Setup& setup) {
-        return MeasureHost({.setup = setup});
-      }};
+  return {.name = "host",
+          .sizes = {64, 4 * kKi, 64 * kKi},
+          .fan_in = true,
+          .fan_ins = {1, 32, 1'000},
+          .measure = [](const Setup& setup) { return MeasureHost({.setup = setup}); }};
+}
+
+PeerKind HostLarge() {
+  return {.name = "host",
+          .sizes = {kMi},
+          .floor = "floor/process_vm_readv/*/1Mi",
+          .measure = [](const Setup& setup) { return MeasureHost({.setup = setup}); }};
 }
 
 PeerKind HostRegion() {
-  return {.name = "host", .sizes = {kMi}, .suffix = "-region", .measure = [](const Setup& setup) {
+  return {.name = "host",
+          .sizes = {kMi},
+          .suffix = "-region",
+          .floor = "floor/shared-memory/*/1Mi",
+          .measure = [](const Setup& setup) {
             return MeasureHost({.setup = setup, .by_region = true});
           }};
 }
@@ -183,7 +195,7 @@ PeerKind HostTraced() {
       .sizes = {64},
       .placements = {Placement::kSameCore, Placement::kTwoCores},
       .suffix = "-traced",
-      .floor_suffix = "/64",
+      .floor = "host/*/64",
       .measure = [](const Setup& setup) { return MeasureHost({.setup = setup, .traced = true}); }};
 }
 

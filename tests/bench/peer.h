@@ -55,9 +55,9 @@ struct PeerKind {
   bool fan_in = false;
   std::vector<int> fan_ins = {1, 32};  // clients
   std::string suffix = "";             // after the size
-  // Instead of on the bare system the rows stand on those of the same name and placement that end
-  // so.
-  std::string floor_suffix = "";
+  // The row that a row stands on, with * for its placement. Empty: a cache line's trip between two
+  // cores, a futex elsewhere.
+  std::string floor = "";
   // OutOfRange: a request of this size is past what the peer can move.
   std::function<absl::StatusOr<std::unique_ptr<Peer>>(const Setup&)> make = nullptr;
   // Instead, of what makes its processes itself: the samples (board.h).
@@ -85,8 +85,10 @@ PeerKind IceoryxWaitSet();
 PeerKind CapnProto();
 PeerKind Grpc();
 PeerKind SdBus();
-// Parley on the host kernel: requests inline, by region, without spinning, and while traced.
+// Parley on the host kernel: requests inline, those copied between processes, by region, without
+// spinning, and while traced.
 PeerKind Host();
+PeerKind HostLarge();
 PeerKind HostRegion();
 PeerKind HostSpinOff();
 PeerKind HostTraced();

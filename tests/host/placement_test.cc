@@ -1,6 +1,8 @@
-// A server whom its clients do not let sleep has its CPU for itself: who runs there besides stands
-// aside, and comes back when the server sleeps again (kernel-sim/host/placement.cc).
+// Where threads wait, and how (kernel-sim/host/placement.cc). A server whom its clients do not let
+// sleep has its CPU for itself: who runs there besides stands aside, and comes back when the server
+// sleeps again. A pair on one CPU lets each other run, without a sleep, though it is not to spin.
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <vector>
@@ -95,6 +97,59 @@ TEST_CASE("a client stands aside of a server that never sleeps, and comes back w
   ::tests::RunWorld(actors, parley::HostOptions{.limit_ns = 60'000'000'000});
   CHECK(facts->stood_aside);
   CHECK(facts->came_back);
+}
+
+// -- Without spinning
+
+constexpr int kCalls = 1'000;
+constexpr int kPauses = 20;
+
+// Of the calling thread so far. A yield is none.
+uint64_t Sleeps() {
+  rusage usage = {};
+  getrusage(RUSAGE_THREAD, &usage);
+  return static_cast<uint64_t>(usage.ru_nvcsw);
+}
+
+// Answers with its sleeps.
+int ServeWithoutSpinning(ipc::Process& self, int cpu) {
+  RunOn({cpu});
+  ipc::Channel channel = self.Attach("/quiet", {.spin = false}).value();
+  for (;;) {
+    auto received = channel.Receive();
+    const uint64_t sleeps = Sleeps();
+    CHECK(received.value().message()->Reply(ipc::BytesOf(sleeps)).ok());
+  }
+}
+
+uint64_t SleepsOfServer(const ipc::Connection& quiet) {
+  uint64_t sleeps = 0;
+  CHECK(quiet.Send({}, ipc::MutableBytesOf(sleeps)).ok());
+  return sleeps;
+}
+
+TEST_CASE("a pair that is not to spin shares its CPU without a sleep, and sleeps when it idles") {
+  const int cpu = AllowedCpus().front();
+  std::vector<::tests::Actor> actors = {
+      {.name = "server",
+       .main = [&](ipc::Process& self) { return ServeWithoutSpinning(self, cpu); },
+       .service = true},
+      {.name = "client", .main = [&](ipc::Process& self) {
+         RunOn({cpu});
+         ipc::Connection quiet = ::tests::conformance::OpenSoon(self, "/quiet");
+         const uint64_t server_before = SleepsOfServer(quiet);
+         const uint64_t before = Sleeps();
+         for (int i = 0; i < kCalls; ++i) CHECK(quiet.Send({}, {}).ok());
+         CHECK(Sleeps() - before < kCalls / 2);  // others may run here, too
+         CHECK(SleepsOfServer(quiet) - server_before < kCalls / 2);
+         for (int i = 0; i < kPauses; ++i) {
+           const uint64_t awake = SleepsOfServer(quiet);
+           CHECK(self.Sleep(absl::Milliseconds(5)).ok());
+           CHECK(SleepsOfServer(quiet) > awake);
+         }
+         return 0;
+       }}};
+  ::tests::RunWorld(actors, parley::HostOptions{.limit_ns = 60'000'000'000});
 }
 
 }  // namespace

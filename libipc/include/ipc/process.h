@@ -33,7 +33,8 @@ struct ChannelOptions {
   bool disconnect_pulse =
       false;  // L2: a pulse when the last connection of a client process is gone
   // Host kernel: its servers and clients may spin for a while before they sleep, as long as that
-  // pays (docs/host.md). False: they sleep at once, which costs less energy and more time.
+  // pays (docs/host.md). False: they let others of their CPU run once, then sleep, which costs less
+  // energy and more time.
   bool spin = true;
   uint32_t mode = 0666;  // N4: who may open the name: the write bits, as for a Unix socket
 };
