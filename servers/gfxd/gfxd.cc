@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "servers/gfxd/compositor.h"
 #include "servers/gfxd/protocol.h"
 #include "servers/gfxd/screen.h"
@@ -21,7 +22,10 @@ namespace {
 constexpr uint8_t kTick = 1;        // pulse code of the frame clock
 constexpr int kTickPriority = 100;  // composing goes before every client
 constexpr int64_t kPeriodNs = 1'000'000'000 / 30;
-constexpr size_t kMaxWatchers = 64;
+constexpr size_t kMaxWatchers = 256;
+constexpr size_t kMaxWatchersOfClient = 8;
+constexpr uint64_t kMaxCopiedBytes = 128 << 20;  // of one client's frames, shown or waiting
+constexpr size_t kMaxFreeBuffers = 8;
 constexpr absl::Duration kRequestCost = absl::Microseconds(10);  // of CPU time
 
 Rect RectOf(const FrameDamage& damage) { return {damage.x, damage.y, damage.width, damage.height}; }
@@ -44,12 +48,18 @@ class Server {
         if (surface->owner == owner) changed_.Add(surface->layer.place);
       }
       Retire(scene_.DropOwner(owner));
+      std::erase_if(watchers_, [&](const Watcher& watcher) { return watcher.client == owner; });
     } else if (received.pulse()->code == kTick) {
       Tick(received.pulse()->count);
     }
   }
 
  private:
+  struct Watcher {
+    uint64_t client;
+    ipc::EventToken event;
+  };
+
   void Dispatch(ipc::Message& message) {
     if (message.Is<PresentRequest>()) return Present(message);
     if (message.Is<PresentInlineRequest>()) return PresentInline(message);
@@ -141,6 +151,14 @@ class Server {
     if (message.info().request_bytes != kHead + bytes) {
       return Refuse(message, absl::InvalidArgumentError("the frame's pixels are not all there"));
     }
+    uint64_t copied = bytes;
+    scene_.ForEachFrame(message.info().sender.id(),
+                        [&](const SurfaceFrame& other) { copied += other.copy.size(); });
+    if (copied > kMaxCopiedBytes) {
+      return Refuse(message, absl::ResourceExhaustedError(absl::StrCat(
+                                 "more than ", kMaxCopiedBytes >> 20,
+                                 " MiB of one client's frames; larger ones go by region")));
+    }
     SurfaceFrame frame;
     frame.changed = RectOf(request.damage);
     frame.copy = TakeBuffer(bytes);
@@ -163,10 +181,17 @@ class Server {
   void Watch(ipc::Message& message) {
     const auto request = message.As<WatchRequest>();
     if (!request.ok()) return;
-    if (watchers_.size() >= kMaxWatchers) {
-      return Refuse(message, absl::ResourceExhaustedError("too many clients watch the screen"));
+    const uint64_t client = message.info().sender.id();
+    const auto of_client =
+        std::count_if(watchers_.begin(), watchers_.end(),
+                      [&](const Watcher& watcher) { return watcher.client == client; });
+    if (watchers_.size() >= kMaxWatchers ||
+        static_cast<size_t>(of_client) >= kMaxWatchersOfClient) {
+      return Refuse(message, absl::ResourceExhaustedError(
+                                 absl::StrCat("the screen is watched by more than ", kMaxWatchers,
+                                              ", or ", kMaxWatchersOfClient, " times by one")));
     }
-    watchers_.push_back(request->event);
+    watchers_.push_back({client, request->event});
     message.Reply(WatchReply{}).IgnoreError();
   }
 
@@ -195,8 +220,8 @@ class Server {
     }
     self_.Count("frames_composed");
     Retire(std::move(retired));
-    std::erase_if(watchers_, [&](const ipc::EventToken& event) {
-      const absl::Status status = self_.Deliver(event, frame);
+    std::erase_if(watchers_, [&](const Watcher& watcher) {
+      const absl::Status status = self_.Deliver(watcher.event, frame);
       return !status.ok() && !absl::IsResourceExhausted(status);  // a slow one may miss a frame
     });
   }
@@ -205,7 +230,9 @@ class Server {
   void Retire(std::vector<SurfaceFrame> frames) {
     for (SurfaceFrame& frame : frames) {
       if (frame.message) frame.message->Reply(PresentReply{frame.shown_ns}).IgnoreError();
-      if (!frame.copy.empty()) free_buffers_.push_back(std::move(frame.copy));
+      if (!frame.copy.empty() && free_buffers_.size() < kMaxFreeBuffers) {
+        free_buffers_.push_back(std::move(frame.copy));
+      }
     }
   }
 
@@ -229,7 +256,7 @@ class Server {
   Screen& screen_;
   SurfaceScene scene_;
   Damage changed_;  // since the last frame was composed
-  std::vector<ipc::EventToken> watchers_;
+  std::vector<Watcher> watchers_;
   std::vector<std::vector<std::byte>> free_buffers_;
   int64_t next_tick_ns_;
 };

@@ -112,7 +112,8 @@ struct PresentRequest {
   uint8_t reserved[3] = {};
   FrameDamage damage = {};
 };
-// The frame's bytes follow in the same message.
+// The frame's bytes follow in the same message. kResourceExhausted: with them gfxd would hold more
+// than 128 MiB of this client's frames.
 struct PresentInlineRequest {
   static constexpr ipc::MessageType kType{.code = 13, .version = 2};
   int64_t target_ns = 0;  // as above

@@ -4,8 +4,8 @@
 // Pure: `Frame` is whatever stands for a frame's pixels (the server's holds the client's message);
 // time comes in as an argument. Not thread-safe. Invariants: (1) a surface belongs to one owner,
 // and nobody else can name it; (2) a frame that goes in comes out once: as replaced, skipped, or
-// left over at the end of its surface; (3) at most kMaxSurfaces surfaces, kMaxQueuedFrames waiting
-// frames on each.
+// left over at the end of its surface; (3) at most kMaxSurfaces surfaces, kMaxSurfacesOfOwner of
+// one owner, kMaxQueuedFrames waiting frames on each.
 #ifndef PARLEY_SERVERS_GFXD_SCENE_H_
 #define PARLEY_SERVERS_GFXD_SCENE_H_
 
@@ -23,7 +23,8 @@
 
 namespace gfxd {
 
-inline constexpr size_t kMaxSurfaces = 64;
+inline constexpr size_t kMaxSurfaces = 256;
+inline constexpr size_t kMaxSurfacesOfOwner = 16;
 inline constexpr size_t kMaxQueuedFrames = 16;  // of one surface
 
 template <typename Layer, typename Frame>
@@ -37,10 +38,17 @@ class Scene {
     std::optional<Frame> shown;
   };
 
-  // kResourceExhausted: kMaxSurfaces.
+  // kResourceExhausted: kMaxSurfaces, kMaxSurfacesOfOwner.
   absl::StatusOr<uint32_t> Create(Owner owner, Layer layer) {
     if (surfaces_.size() >= kMaxSurfaces) {
       return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxSurfaces, " surfaces"));
+    }
+    const auto of_owner = std::count_if(surfaces_.begin(), surfaces_.end(), [&](const auto& entry) {
+      return entry.second.surface.owner == owner;
+    });
+    if (static_cast<size_t>(of_owner) >= kMaxSurfacesOfOwner) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("more than ", kMaxSurfacesOfOwner, " surfaces of one client"));
     }
     const uint32_t id = next_id_++;
     surfaces_.emplace(id, Entry{{owner, std::move(layer), std::nullopt}, {}, 0});
@@ -112,6 +120,16 @@ class Scene {
       entry = surfaces_.erase(entry);
     }
     return frames;
+  }
+
+  // Calls visit(const Frame&) for each frame of the owner's, shown or waiting.
+  template <typename Visit>
+  void ForEachFrame(Owner owner, Visit visit) const {
+    for (const auto& [id, entry] : surfaces_) {
+      if (entry.surface.owner != owner) continue;
+      if (entry.surface.shown) visit(*entry.surface.shown);
+      for (const auto& [target_ns, frame] : entry.waiting) visit(frame);
+    }
   }
 
   // All surfaces, the lowest depth first, the older first within a depth.

@@ -9,13 +9,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "apps/parley/text.h"
 
 namespace parley_bench {
 namespace {
 
-constexpr double kLeft = 190, kWidth = 620, kBar = 16, kGap = 34, kTop = 60;
+constexpr double kLeft = 190, kWidth = 620, kBar = 16, kGap = 34, kTop = 72;
 constexpr double kLeastNs = 10, kDecades = 6;  // 10 ns to 10 ms
 constexpr char kFiles[] = "files";
 
@@ -28,12 +29,19 @@ struct Group {
   std::vector<Bar> bars;
 };
 
-// Of WAY/PLACEMENT/SIZE: the group's title, and the way.
-std::pair<std::string, std::string> TripOf(const std::vector<std::string>& parts) {
-  const std::string& placement = parts[parts.size() - 2];
-  return {absl::StrCat(placement, ", ", parts.back(),
-                       placement == "fan-in" ? " clients, each call" : " bytes"),
-          parts.size() == 3 ? parts[0] : absl::StrCat(parts[0], "/", parts[parts.size() - 3])};
+// Of WAY/PLACEMENT/SIZE[-VARIANT]: the group's title, and the way. A cache line's trip, which has
+// no size, stands beside the smallest.
+std::pair<std::string, std::string> TripOf(std::vector<std::string> parts) {
+  if (parts[1] == "cache-line") parts.push_back("64");
+  const auto [size, variant] =
+      std::pair<std::string, std::string>(absl::StrSplit(parts.back(), absl::MaxSplits('-', 1)));
+  parts.pop_back();
+  const std::string placement = parts.back();
+  parts.pop_back();
+  std::string way = absl::StrJoin(parts, "/");
+  if (!variant.empty()) absl::StrAppend(&way, ", ", variant);
+  const bool fan_in = placement == "fan-in";
+  return {absl::StrCat(placement, ", ", size, fan_in ? " clients, each call" : " bytes"), way};
 }
 
 // In the order in which their rows come.

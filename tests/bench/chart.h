@@ -11,7 +11,8 @@
 namespace parley_bench {
 
 // SVG. Rows named WAY/PLACEMENT/SIZE, or WAY/fan-in/CLIENTS, or files/WHAT/WAY;
-// "floor/futex/same-core/64" is of the way "floor/futex". Others are left out.
+// "floor/futex/same-core/64" is of the way "floor/futex", "host/two-cores/1Mi-region" of "host,
+// region". Others are left out.
 std::string DrawChart(const std::vector<parley_tool::Row>& rows);
 
 }  // namespace parley_bench

@@ -118,8 +118,12 @@ TEST_CASE("surfaces lie by depth, and by age within a depth") {
 TEST_CASE("past its bounds the scene refuses and changes nothing") {
   TestScene scene;
   const uint32_t id = scene.Create(kOwner, {}).value();
-  for (size_t i = 1; i < kMaxSurfaces; ++i) REQUIRE(scene.Create(kOwner, {}).ok());
+  for (size_t i = 1; i < kMaxSurfacesOfOwner; ++i) REQUIRE(scene.Create(kOwner, {}).ok());
   CHECK(scene.Create(kOwner, {}).status().code() == absl::StatusCode::kResourceExhausted);
+  for (size_t i = kMaxSurfacesOfOwner; i < kMaxSurfaces; ++i) {
+    REQUIRE(scene.Create(kOwner + i / kMaxSurfacesOfOwner, {}).ok());
+  }
+  CHECK(scene.Create(kOwner - 1, {}).status().code() == absl::StatusCode::kResourceExhausted);
   for (size_t i = 0; i < kMaxQueuedFrames; ++i) REQUIRE(scene.Present(kOwner, id, 5, 1).ok());
   CHECK(scene.Present(kOwner, id, 5, 2).code() == absl::StatusCode::kResourceExhausted);
   CHECK(scene.DropOwner(kOwner) == Frames(kMaxQueuedFrames, 1));

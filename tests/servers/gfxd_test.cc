@@ -204,6 +204,52 @@ TEST_CASE("what is no surface and no frame is refused, and the server goes on") 
         }}});
 }
 
+TEST_CASE("one client cannot take what others need") {
+  tests::RunWorld({Server(),
+                   {.name = "greedy",
+                    .main =
+                        [](ipc::Process& self) {
+                          const ipc::Connection gfx = self.Open(kName, absl::Seconds(1)).value();
+                          const auto is_full = [](const auto& reply) {
+                            return reply.status().code() == absl::StatusCode::kResourceExhausted;
+                          };
+                          CreateSurfaceRequest large = Rgba2x2(0, 0);
+                          large.format = Format::kGray8;
+                          large.width = 8192;
+                          large.height = 4096;
+                          const uint32_t surface = gfx.Call<CreateSurfaceReply>(large)->surface;
+                          while (gfx.Call<CreateSurfaceReply>(large).ok()) {
+                          }
+                          CHECK(is_full(gfx.Call<CreateSurfaceReply>(large)));
+
+                          const std::vector<Pixel> pixels(8192 * 4096 / sizeof(Pixel));
+                          while (SendInline(gfx, surface, pixels).ok()) {
+                          }
+                          CHECK(is_full(SendInline(gfx, surface, pixels)));
+
+                          const ipc::Channel frames = self.CreateChannel("frames").value();
+                          const WatchRequest watch = {
+                              frames.RegisterEvent(gfx, 1, 0, 10, /*any_value=*/true).value()};
+                          while (gfx.Call<WatchReply>(watch).ok()) {
+                          }
+                          CHECK(is_full(gfx.Call<WatchReply>(watch)));
+                          const ipc::Channel full = self.Attach("/full").value();
+                          return full.Receive().ok() ? 0 : 1;
+                        },
+                    .service = true},
+                   {.name = "client", .main = [](ipc::Process& self) {
+                      CHECK(self.Open("/full", absl::Seconds(60)).ok());
+                      Viewer viewer(self);
+                      CreateSurfaceRequest above = Rgba2x2(0, 0);
+                      above.depth = 1;
+                      const uint32_t surface =
+                          viewer.gfx().Call<CreateSurfaceReply>(above)->surface;
+                      CHECK(SendInline(viewer.gfx(), surface, std::vector<Pixel>(4, kRed)).ok());
+                      CHECK(viewer.See(0, 0) == kRed);
+                      return 0;
+                    }}});
+}
+
 TEST_CASE("the surfaces of a client that ends leave the screen with it") {
   tests::RunWorld({Server(),
                    {.name = "painter",
