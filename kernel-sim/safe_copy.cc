@@ -17,8 +17,11 @@ thread_local void** copy_recovery __attribute__((tls_model("initial-exec"))) = n
 
 void ResumeCopyFailed() { __builtin_longjmp(copy_recovery, 1); }
 
-void OnFault(int signal, siginfo_t*, void* context) {
-  if (!RescueCopy(context)) std::signal(signal, SIG_DFL);  // the instruction faults again
+void OnFault(int signal, siginfo_t* info, void* context) {
+  const bool was_sent = info->si_code <= 0;  // by somebody: no copy has faulted
+  if (!was_sent && RescueCopy(context)) return;
+  std::signal(signal, SIG_DFL);
+  if (was_sent) std::raise(signal);  // else the instruction faults again
 }
 
 }  // namespace

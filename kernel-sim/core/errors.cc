@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "kernel-sim/core/bounds.h"
@@ -94,6 +95,13 @@ absl::Status Annotate(const absl::Status& status, std::string_view context) {
     annotated.SetPayload(url, payload);
   });
   return annotated;
+}
+
+std::string DescribeUncaught(const std::exception& exception) {
+  const auto* without_value = dynamic_cast<const absl::BadStatusOrAccess*>(&exception);
+  if (without_value == nullptr) return absl::StrCat("uncaught exception: ", exception.what());
+  return absl::StrCat("uncaught exception: no value: ",
+                      without_value->status().ToString(absl::StatusToStringMode::kWithNoExtraData));
 }
 
 }  // namespace parley

@@ -7,6 +7,8 @@
 #define PARLEY_KERNEL_SIM_CORE_ERRORS_H_
 
 #include <cstdint>
+#include <exception>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -56,6 +58,9 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 // "deadline passed after the receive", ...: the default sentence of an error.
 std::string_view Describe(Error error);
+
+// "uncaught exception: ..." for people: an error that was thrown as its text, without the payload.
+std::string DescribeUncaught(const std::exception& exception);
 
 }  // namespace parley
 

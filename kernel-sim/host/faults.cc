@@ -28,9 +28,13 @@ const char* DeedOf([[maybe_unused]] const void* context) {
 }
 
 void OnFault(int signal, siginfo_t* info, void* context) {
-  if (RescueCopy(context)) return;  // first: a kernel call's copy is refused (L5), region or not
-  faulting_process->EndIfOfRegion(info->si_addr, DeedOf(context));
-  sigaction(signal, &others_action, nullptr);  // it faults again
+  const bool was_sent = info->si_code <= 0;  // by somebody: there is no address
+  if (!was_sent) {
+    if (RescueCopy(context)) return;  // first: a kernel call's copy is refused (L5), region or not
+    faulting_process->EndIfOfRegion(info->si_addr, DeedOf(context));
+  }
+  sigaction(signal, &others_action, nullptr);
+  if (was_sent) raise(signal);  // else the instruction faults again
 }
 
 bool Contains(const SharedMapping& mapping, const void* address) {

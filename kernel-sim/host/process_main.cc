@@ -147,7 +147,7 @@ void Process::EndByException(std::exception_ptr thrown) {
   try {
     std::rethrow_exception(thrown);
   } catch (const std::exception& exception) {
-    End(ExitKind::kException, 128, absl::StrCat("uncaught exception: ", exception.what()));
+    End(ExitKind::kException, 128, DescribeUncaught(exception));
   } catch (...) {
     End(ExitKind::kException, 128, "uncaught exception that is no std::exception");
   }

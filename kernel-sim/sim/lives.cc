@@ -119,7 +119,7 @@ void Simulation::RunProgram(SimThread& thread) {
     }
   } catch (const ProcessEnded&) {
   } catch (const std::exception& exception) {
-    exit = {ExitKind::kException, 128, absl::StrCat("uncaught exception: ", exception.what())};
+    exit = {ExitKind::kException, 128, DescribeUncaught(exception)};
   } catch (...) {
     exit = {ExitKind::kException, 128, "uncaught exception that is no std::exception"};
   }

@@ -280,9 +280,14 @@ TEST_CASE("L5 a program that throws, or touches what is not its own, ends alone"
                      volatile uintptr_t address = 64;
                      return *reinterpret_cast<volatile int*>(address);
                    }},
-              {.name = "bystander", .main = [](ipc::Process& self) {
-                 LetBlock(self);  // while the others end
-                 return 0;
+              {.name = "bystander",
+               .main =
+                   [](ipc::Process& self) {
+                     LetBlock(self);  // while the others end
+                     return 0;
+                   }},
+              {.name = "hopeful", .main = [](ipc::Process& self) {
+                 return self.Open("/nobody").value().name().empty() ? 1 : 0;
                }}});
   CHECK(report.processes[1].exit.kind == parley::ExitKind::kException);
   CHECK(report.processes[1].exit.reason == "uncaught exception: no disk");
@@ -290,7 +295,10 @@ TEST_CASE("L5 a program that throws, or touches what is not its own, ends alone"
   CHECK(report.processes[2].exit.reason == "uncaught exception: no net");
   CHECK(report.processes[3].exit.kind == parley::ExitKind::kFault);
   CHECK(report.processes[4].exit.code == 0);
-  CHECK(report.problems.size() == 3);
+  CHECK(report.processes[5].exit.reason ==
+        "uncaught exception: no value: NOT_FOUND: /nobody: the name server: nobody serves this "
+        "name");
+  CHECK(report.problems.size() == 4);
 }
 
 }  // namespace
