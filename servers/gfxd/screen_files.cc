@@ -1,6 +1,8 @@
 // A resource manager of one folder with two files. See screen_files.h.
 #include "servers/gfxd/screen_files.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -52,6 +54,7 @@ class Manager : public ipc::ResourceManager {
                                                       std::shared_ptr<ipc::Node> node,
                                                       uint32_t flags) override {
     if (node->IsDirectory()) return ResourceManager::Open(call, std::move(node), flags);
+    if ((flags & O_ACCMODE) != O_RDONLY) return ipc::PosixError(EROFS);  // root may ask for it
     const uint64_t client = call.from().sender.id();
     if (open_[client] == kMaxOpen) return ipc::PosixError(EMFILE);
     ++open_[client];

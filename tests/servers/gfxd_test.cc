@@ -380,6 +380,7 @@ TEST_CASE("the screen is two files, of the frame that is shown when they are rea
                     const auto code = [](const auto& status) { return ipc::PosixErrorOf(status); };
                     CHECK(code(ipc::File::Open(self, "/dev/gfx/fb1", O_RDONLY).status()) == ENOENT);
                     CHECK(code(raw.WriteAt(0, bytes).status()) == EBADF);
+                    CHECK(code(ipc::File::Open(self, "/dev/gfx/fb0", O_RDWR).status()) == EROFS);
                     CHECK(code(folder.ReadAt(0, bytes).status()) == EISDIR);
                     std::vector<ipc::File> many;
                     for (int i = 1; i < 16; ++i) {
