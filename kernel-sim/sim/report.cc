@@ -66,8 +66,8 @@ void Simulation::ReportDeadlock() {
   for (const auto& process : processes_) {
     if (!process->ended && !process->service) blocked += ThreadsOf(*process).size();
   }
-  Problem(
-      absl::StrCat("deadlock at ", now(), " ns: ", blocked, " threads wait and no timer is armed"));
+  Problem(absl::StrCat("deadlock at ", now(), " ns: ", blocked,
+                       blocked == 1 ? " thread waits" : " threads wait", " and no timer is armed"));
   for (const auto& process : processes_) {
     if (process->ended) continue;
     for (const SimThread& thread : process->threads) {
