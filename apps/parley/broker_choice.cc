@@ -16,7 +16,7 @@
 namespace parley_tool {
 namespace {
 
-// A run that has only just been started, as by `parley run ... & parley ps --run=$!`, is waited for.
+// A run that has only just started, as by `parley run ... & parley ps --run=$!`, is waited for.
 absl::StatusOr<std::string> BrokerOfRun(int launcher) {
   const absl::Time patience = absl::Now() + absl::Seconds(1);
   for (;;) {
