@@ -1,14 +1,33 @@
 // Which broker a command means.
 #include "apps/parley/broker_choice.h"
 
+#include <signal.h>
+
+#include <cerrno>
 #include <limits>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "libipc/system.h"
 
 namespace parley_tool {
+namespace {
+
+// A run that has only just started, as by `parley run ... & parley ps --run=$!`, is waited for.
+absl::StatusOr<std::string> BrokerOfRun(int launcher) {
+  const absl::Time patience = absl::Now() + absl::Seconds(1);
+  for (;;) {
+    auto broker = parley::PrivateBroker(launcher);
+    const bool lives = kill(launcher, 0) == 0 || errno == EPERM;
+    if (broker.ok() || !lives || absl::Now() > patience) return broker;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> BrokerToJoin(const Arguments& arguments) {
   const std::string broker = arguments.Get("--broker", "private");
@@ -26,7 +45,7 @@ absl::StatusOr<std::string> BrokerToAsk(const Arguments& arguments) {
   if (arguments.Has("--run")) {
     const auto pid = arguments.GetInteger("--run", 0, 1, std::numeric_limits<int>::max());
     if (!pid.ok()) return pid.status();
-    return parley::PrivateBroker(static_cast<int>(*pid));
+    return BrokerOfRun(static_cast<int>(*pid));
   }
   const std::string path = arguments.Get("--broker");
   if (!path.empty() || arguments.Has("--broker")) {

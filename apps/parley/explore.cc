@@ -13,9 +13,10 @@
 namespace parley_tool {
 
 const char kExploreHelp[] =
-    "usage: parley explore MANIFEST --runs N --strategy random|pct|exhaustive [--depth D] [--seed "
-    "N]\n\n"
-    "  random      every choice is drawn, each run from the next seed\n"
+    "usage: parley explore MANIFEST [--runs N] [--strategy random|pct|exhaustive] [--depth D] "
+    "[--seed N]\n\n"
+    "At most N runs (--runs, default 1000), each another schedule (--strategy, default random):\n\n"
+    "  random      every choice is drawn, each run from the next seed (--seed, default 1)\n"
     "  pct         random ranks with D - 1 changes a run (--depth, default 3): finds bugs of that "
     "depth\n"
     "  exhaustive  every choice, depth first; for small cases\n\n"
