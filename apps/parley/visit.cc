@@ -6,6 +6,17 @@
 #include "libipc/machine.h"
 
 namespace parley_tool {
+namespace {
+
+// Of the only process.
+int StatusOf(const parley::RunReport& report) {
+  if (report.processes.empty()) return 1;
+  const parley::ProcessReport& process = report.processes[0];
+  if (process.exit.kind == parley::ExitKind::kReturned) return process.exit.code;
+  return Failure(absl::UnknownError(absl::StrCat(process.name, ": ", process.exit.reason)));
+}
+
+}  // namespace
 
 int Visit(const std::string& broker, absl::Duration patience,
           const std::function<int(ipc::Process&)>& ask) {
@@ -24,7 +35,7 @@ int Visit(const std::string& broker, absl::Duration patience,
                                                             absl::FormatDuration(patience),
                                                             "; `parley ps` shows who is busy")));
   }
-  return report.processes.empty() ? 1 : report.processes[0].exit.code;
+  return StatusOf(report);
 }
 
 int Stay(const std::string& broker, const std::string& name,
@@ -40,10 +51,7 @@ int Stay(const std::string& broker, const std::string& name,
   const bool stopped = report.problems == std::vector<std::string>{"interrupted"};
   if (stopped) return 0;
   if (!report.problems.empty()) return Failure(absl::UnknownError(report.problems[0]));
-  if (report.processes.empty()) return 1;
-  const parley::ExitStatus& exit = report.processes[0].exit;
-  if (exit.kind == parley::ExitKind::kReturned) return exit.code;
-  return Failure(absl::UnknownError(absl::StrCat(name, ": ", exit.reason)));
+  return StatusOf(report);
 }
 
 }  // namespace parley_tool
