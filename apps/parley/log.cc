@@ -1,8 +1,12 @@
 // `parley log`: what the programs of a running system have logged.
 #include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -89,8 +93,16 @@ int ShowLog(ipc::Process& self, const Showing& showing) {
     std::fputs(Shown(*record, showing.json).c_str(), stdout);
     if (showing.follow && std::fflush(stdout) != 0) break;
   }
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
-  return Failure(absl::UnavailableError("standard output: cannot be written"));
+  return 0;
+}
+
+// The next record may be long in coming, and nobody there to read it. What has come is written.
+void EndWithReader() {
+  std::thread([] {
+    pollfd output = {STDOUT_FILENO, 0, 0};
+    poll(&output, 1, -1);
+    std::_Exit(0);
+  }).detach();
 }
 
 }  // namespace
@@ -116,8 +128,13 @@ int LogCommand(const std::vector<std::string>& words) {
   }
   const auto broker = BrokerToAsk(*arguments);
   if (!broker.ok()) return Misplaced(broker.status());
-  return Visit(*broker, showing.follow ? absl::InfiniteDuration() : kLogPatience,
-               [&](ipc::Process& self) { return ShowLog(self, showing); });
+  if (!showing.follow) {
+    return Visit(*broker, kLogPatience, [&](ipc::Process& self) { return ShowLog(self, showing); });
+  }
+  return Stay(*broker, "parley-tool", {}, [&](ipc::Process& self) {
+    EndWithReader();
+    return ShowLog(self, showing);
+  });
 }
 
 }  // namespace parley_tool

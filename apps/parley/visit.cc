@@ -3,10 +3,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "apps/parley/commands.h"
+#include "apps/parley/standard_output.h"
 #include "libipc/machine.h"
 
 namespace parley_tool {
 namespace {
+
+// What the program prints, it prints from a process of its own.
+std::function<int(ipc::Process&)> Printing(const std::function<int(ipc::Process&)>& program) {
+  return [&program](ipc::Process& self) { return Written(program(self)); };
+}
 
 // Of the only process.
 int StatusOf(const parley::RunReport& report) {
@@ -22,7 +28,7 @@ int Visit(const std::string& broker, absl::Duration patience,
           const std::function<int(ipc::Process&)>& ask) {
   const parley::HostOptions options = {.limit_ns = absl::ToInt64Nanoseconds(patience),
                                        .join = broker};
-  auto machine = ipc::MakeMachine(options, {{"parley-tool", ask}});
+  auto machine = ipc::MakeMachine(options, {{"parley-tool", Printing(ask)}});
   if (!machine.ok()) return Failure(machine.status());
   if (absl::Status added = (*machine)->Add({.program = "parley-tool", .options = {}});
       !added.ok()) {
@@ -41,7 +47,7 @@ int Visit(const std::string& broker, absl::Duration patience,
 int Stay(const std::string& broker, const std::string& name,
          const std::vector<std::string>& arguments,
          const std::function<int(ipc::Process&)>& program) {
-  auto machine = ipc::MakeMachine(parley::HostOptions{.join = broker}, {{name, program}});
+  auto machine = ipc::MakeMachine(parley::HostOptions{.join = broker}, {{name, Printing(program)}});
   if (!machine.ok()) return Failure(machine.status());
   parley::InitialProcess process = {.program = name, .options = {}};
   process.options.arguments = arguments;
