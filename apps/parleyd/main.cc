@@ -103,7 +103,7 @@ int Main(const std::vector<std::string>& words) {
     std::fputs(kHelp, stdout);
     return 0;
   }
-  auto arguments = parley_tool::Arguments::Parse(words, {"--foreground", "--socket="}, 0);
+  auto arguments = parley_tool::Arguments::Parse(words, {"--foreground", "--socket="});
   if (!arguments.ok()) return Fail(std::string(arguments.status().message()) + "; see --help", 2);
   std::string path = arguments->Get("--socket");
   if (arguments->Has("--socket") && (path.empty() || path[0] != '/')) {

@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
     std::fputs(kHelp, stdout);
     return parley_tool::Written(0);
   }
-  const auto arguments = parley_tool::Arguments::Parse(words, {"--run=", "--broker="}, 0);
+  const auto arguments = parley_tool::Arguments::Parse(words, {"--run=", "--broker="});
   if (!arguments.ok()) {
     std::fprintf(stderr, "parley-view: %s; see --help\n",
                  std::string(arguments.status().message()).c_str());
