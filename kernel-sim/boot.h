@@ -97,6 +97,7 @@ struct ProcessReport {
   ExitStatus exit;
   bool running = false;  // at the run's end
   bool service = false;
+  bool killed_from_outside = false;  // on the host: by a signal that no program asked Parley for
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;
   uint64_t bytes_copied = 0;  // in messages it sent, both ways

@@ -11,7 +11,7 @@ namespace parley_tool {
 
 absl::StatusOr<Arguments> Arguments::Parse(const std::vector<std::string>& words,
                                            const std::vector<std::string>& flags,
-                                           size_t positions) {
+                                           const std::vector<std::string>& positions) {
   Arguments arguments;
   for (size_t i = 0; i < words.size(); ++i) {
     if (!absl::StartsWith(words[i], "--")) {
@@ -34,9 +34,13 @@ absl::StatusOr<Arguments> Arguments::Parse(const std::vector<std::string>& words
       return absl::InvalidArgumentError(absl::StrCat(name, " needs a value"));
     }
   }
-  if (arguments.positions_.size() != positions) {
+  const size_t given = arguments.positions_.size();
+  if (given < positions.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(positions[given], " is missing"));
+  }
+  if (given > positions.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("expected ", positions, " arguments, got ", arguments.positions_.size()));
+        absl::StrCat("unexpected argument ", arguments.positions_[positions.size()]));
   }
   return arguments;
 }

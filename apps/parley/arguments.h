@@ -13,10 +13,11 @@ namespace parley_tool {
 class Arguments {
  public:
   // `flags`: those that take a value end in '=', as "--seed="; both "--seed=3" and "--seed 3" are
-  // understood. InvalidArgument: an unknown flag, a missing value, or not exactly `positions`
-  // positions.
+  // understood. `positions`: what each of them is, for people. InvalidArgument: an unknown flag, a
+  // missing value, a position that is missing or too many.
   static absl::StatusOr<Arguments> Parse(const std::vector<std::string>& words,
-                                         const std::vector<std::string>& flags, size_t positions);
+                                         const std::vector<std::string>& flags,
+                                         const std::vector<std::string>& positions = {});
 
   const std::string& position(size_t index) const { return positions_[index]; }
   bool Has(const std::string& flag) const { return flags_.count(flag) > 0; }

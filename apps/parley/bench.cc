@@ -197,7 +197,7 @@ void MeasureThreads(Bench& bench) {
 }  // namespace
 
 int BenchCommand(const std::vector<std::string>& words) {
-  auto arguments = Arguments::Parse(words, {"--only=", "--json="}, 0);
+  auto arguments = Arguments::Parse(words, {"--only=", "--json="});
   if (!arguments.ok()) return Misuse(arguments.status());
   std::vector<double> switches;
   for (int i = 0; i < kBatches; ++i) switches.push_back(parley::MeasureFiberSwitchNs());

@@ -35,6 +35,8 @@ extern const char kDoctorHelp[];
 // One line to stderr; 2 for a misuse of the command line, else 1.
 int Misuse(const absl::Status& status);
 int Failure(const absl::Status& status);
+// The same error, of `what`: its line begins with that, once.
+absl::Status About(absl::string_view what, const absl::Status& status);
 // InvalidArgument is a misuse, all else a failure.
 int Misplaced(const absl::Status& status);
 

@@ -167,7 +167,7 @@ std::string FindingsJson(const std::vector<Finding>& findings) {
 }
 
 int DoctorCommand(const std::vector<std::string>& words) {
-  auto arguments = Arguments::Parse(words, {"--json"}, 0);
+  auto arguments = Arguments::Parse(words, {"--json"});
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::vector<Finding> findings = Examine(ReadFacts());
   const std::string text =

@@ -73,7 +73,8 @@ absl::StatusOr<parley::ExploreOptions> OptionsOf(const Arguments& arguments) {
 }  // namespace
 
 int ExploreCommand(const std::vector<std::string>& words) {
-  auto arguments = Arguments::Parse(words, {"--runs=", "--strategy=", "--depth=", "--seed="}, 1);
+  auto arguments =
+      Arguments::Parse(words, {"--runs=", "--strategy=", "--depth=", "--seed="}, {"MANIFEST"});
   if (!arguments.ok()) return Misuse(arguments.status());
   auto options = OptionsOf(*arguments);
   if (!options.ok()) return Misuse(options.status());

@@ -1,12 +1,15 @@
 // `parley log`: what the programs of a running system have logged.
 #include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
 #include "apps/parley/arguments.h"
 #include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
@@ -63,34 +66,38 @@ bool IsSound(const logd::NextReply& record) {
   return record.severity < logd::kSeverities && record.text_bytes <= logd::kMaxTextBytes;
 }
 
-absl::Status About(const absl::Status& status, absl::string_view what_to_do) {
-  absl::string_view what = status.message();
-  absl::ConsumePrefix(&what, absl::StrCat(logd::kName, ": "));  // said already
-  return absl::Status(status.code(), absl::StrCat(logd::kName, ": ", what, what_to_do));
-}
-
 int ShowLog(ipc::Process& self, const Showing& showing) {
   const uint32_t flags = O_RDONLY | (showing.follow ? 0 : O_NONBLOCK);
   const auto log = ipc::File::Open(self, logd::kName, flags);
   if (!log.ok()) {
-    const bool absent = ipc::PosixErrorOf(log.status()) == ENOENT;
-    return Failure(About(log.status(), absent ? "; the program logd keeps the log: start it" : ""));
+    const absl::Status failed = About(logd::kName, log.status());
+    if (ipc::PosixErrorOf(log.status()) != ENOENT) return Failure(failed);
+    return Failure(absl::NotFoundError(
+        absl::StrCat(failed.message(), "; the program logd keeps the log: start it")));
   }
   const logd::NextRequest next = {showing.severity, 0};
   for (;;) {
     const auto record = log->Control<logd::NextReply>(next);
     if (!record.ok()) {
       if (ipc::PosixErrorOf(record.status()) == EAGAIN) break;
-      return Failure(About(record.status(), ""));
+      return Failure(About(logd::kName, record.status()));
     }
     if (!IsSound(*record)) {
-      return Failure(About(absl::DataLossError("what answers there is no logd"), ""));
+      return Failure(About(logd::kName, absl::DataLossError("what answers there is no logd")));
     }
     std::fputs(Shown(*record, showing.json).c_str(), stdout);
     if (showing.follow && std::fflush(stdout) != 0) break;
   }
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
-  return Failure(absl::UnavailableError("standard output: cannot be written"));
+  return 0;
+}
+
+// The next record may be long in coming, and nobody there to read it. What has come is written.
+void EndWithReader() {
+  std::thread([] {
+    pollfd output = {STDOUT_FILENO, 0, 0};
+    poll(&output, 1, -1);
+    std::_Exit(0);
+  }).detach();
 }
 
 }  // namespace
@@ -102,7 +109,7 @@ int LogCommand(const std::vector<std::string>& words) {
   for (std::string& word : longer) {
     if (word == "-f") word = "--follow";
   }
-  auto arguments = Arguments::Parse(longer, flags, 0);
+  auto arguments = Arguments::Parse(longer, flags);
   if (!arguments.ok()) return Misuse(arguments.status());
   Showing showing = {arguments->Has("--follow"), arguments->Has("--json")};
   if (arguments->Has("--severity")) {
@@ -116,8 +123,13 @@ int LogCommand(const std::vector<std::string>& words) {
   }
   const auto broker = BrokerToAsk(*arguments);
   if (!broker.ok()) return Misplaced(broker.status());
-  return Visit(*broker, showing.follow ? absl::InfiniteDuration() : kLogPatience,
-               [&](ipc::Process& self) { return ShowLog(self, showing); });
+  if (!showing.follow) {
+    return Visit(*broker, kLogPatience, [&](ipc::Process& self) { return ShowLog(self, showing); });
+  }
+  return Stay(*broker, "parley-tool", {}, [&](ipc::Process& self) {
+    EndWithReader();
+    return ShowLog(self, showing);
+  });
 }
 
 }  // namespace parley_tool

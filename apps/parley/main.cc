@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/parley/commands.h"
+#include "apps/parley/standard_output.h"
 
 namespace parley_tool {
 namespace {
@@ -60,5 +61,6 @@ int Main(const std::vector<std::string>& words) {
 }  // namespace parley_tool
 
 int main(int argc, char** argv) {
-  return parley_tool::Main(std::vector<std::string>(argv + 1, argv + argc));
+  parley_tool::HoldStandardDescriptors();
+  return parley_tool::Written(parley_tool::Main(std::vector<std::string>(argv + 1, argv + argc)));
 }

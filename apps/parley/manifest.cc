@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -332,6 +333,10 @@ absl::StatusOr<Manifest> ParseManifest(const std::string& path, const std::strin
 }
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& path) {
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a folder; expected the path of a manifest (TOML)"));
+  }
   std::ifstream file(path);
   std::ostringstream text;
   if (file) text << file.rdbuf();

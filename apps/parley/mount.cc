@@ -21,7 +21,7 @@ const char kMountHelp[] =
     "  --broker=PATH  of the service whose socket this is\n";
 
 int MountCommand(const std::vector<std::string>& words) {
-  auto arguments = Arguments::Parse(words, {"--run=", "--broker=", "--allow-other"}, 1);
+  auto arguments = Arguments::Parse(words, {"--run=", "--broker=", "--allow-other"}, {"DIR"});
   if (!arguments.ok()) return Misuse(arguments.status());
   // Said here already: there may be no system to join, and one line is enough.
   const bool shared = arguments->Has("--allow-other");

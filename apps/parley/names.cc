@@ -64,8 +64,7 @@ int Send(ipc::Process& self, const Sending& sending) {
                        ipc::MutableBytes(reinterpret_cast<std::byte*>(reply.data()), reply.size()),
                        {.deadline = until});
   if (!length.ok()) {
-    return Failure(absl::Status(length.status().code(),
-                                absl::StrCat(sending.name, ": ", length.status().message())));
+    return Failure(About(sending.name, length.status()));
   }
   reply.resize(std::min<size_t>(*length, reply.size()));
   if (sending.json) {
@@ -99,7 +98,9 @@ int NamesCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kBrokerFlags;
   flags.push_back("--all");
   const bool with_prefix = !words.empty() && words[0].substr(0, 1) == "/";
-  auto arguments = Arguments::Parse(words, flags, with_prefix ? 1 : 0);
+  std::vector<std::string> positions;
+  if (with_prefix) positions.push_back("PREFIX");
+  auto arguments = Arguments::Parse(words, flags, positions);
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string prefix = with_prefix ? arguments->position(0) : "/";
   const auto broker = BrokerToAsk(*arguments);
@@ -114,7 +115,7 @@ int NamesCommand(const std::vector<std::string>& words) {
 int SendCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kBrokerFlags;
   flags.push_back("--deadline=");
-  auto arguments = Arguments::Parse(words, flags, 2);
+  auto arguments = Arguments::Parse(words, flags, {"NAME", "BYTES"});
   if (!arguments.ok()) return Misuse(arguments.status());
   const auto sending = Understand(*arguments);
   if (!sending.ok()) return Misuse(sending.status());

@@ -26,7 +26,7 @@ constexpr size_t kPageLines = 30;  // of threads, and of the tree
 int PsCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kBrokerFlags;
   flags.push_back("--all");
-  auto arguments = Arguments::Parse(words, flags, 0);
+  auto arguments = Arguments::Parse(words, flags);
   if (!arguments.ok()) return Misuse(arguments.status());
   const auto broker = BrokerToAsk(*arguments);
   if (!broker.ok()) return Misplaced(broker.status());

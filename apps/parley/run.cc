@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "apps/parley/arguments.h"
 #include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
@@ -171,6 +172,13 @@ int Failure(const absl::Status& status) {
   return 1;
 }
 
+absl::Status About(absl::string_view what, const absl::Status& status) {
+  const std::string prefix = absl::StrCat(what, ": ");
+  absl::string_view line = status.message();
+  absl::ConsumePrefix(&line, prefix);
+  return absl::Status(status.code(), absl::StrCat(prefix, line));
+}
+
 int Misplaced(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? Misuse(status) : Failure(status);
 }
@@ -179,7 +187,7 @@ int RunCommand(const std::vector<std::string>& words) {
   std::vector<std::string> flags = kPictureFlags;
   flags.insert(flags.end(), {"--kernel=", "--seed=", "--cpus=", "--json=", "--twice",
                              "--broker=", "--low-latency"});
-  auto arguments = Arguments::Parse(words, flags, 1);
+  auto arguments = Arguments::Parse(words, flags, {"MANIFEST"});
   if (!arguments.ok()) return Misuse(arguments.status());
   const std::string kernel = arguments->Get("--kernel", "sim");
   if (kernel != "sim" && kernel != "host") {
@@ -222,7 +230,7 @@ int RunCommand(const std::vector<std::string>& words) {
 }
 
 int ReplayCommand(const std::vector<std::string>& words) {
-  auto arguments = Arguments::Parse(words, kPictureFlags, 2);
+  auto arguments = Arguments::Parse(words, kPictureFlags, {"MANIFEST", "STRING"});
   if (!arguments.ok()) return Misuse(arguments.status());
   auto manifest = ReadManifest(arguments->position(0));
   if (!manifest.ok()) return Failure(manifest.status());

@@ -100,12 +100,12 @@ std::vector<std::string> Judge(const Manifest& manifest, const parley::RunReport
                                     expectation.Describe(), "; ", Outcome(expectation, value)));
   }
   for (const parley::ProcessReport& process : report.processes) {
-    if (process.exit.code == 0 || process.running ||
-        process.exit.kind != parley::ExitKind::kReturned ||
-        Expects(manifest, Expectation::Subject::kExit, process.name)) {
-      continue;
+    if (process.running || Expects(manifest, Expectation::Subject::kExit, process.name)) continue;
+    if (process.killed_from_outside) {
+      failures.push_back(absl::StrCat(process.name, ": ", process.exit.reason));
+    } else if (process.exit.code != 0 && process.exit.kind == parley::ExitKind::kReturned) {
+      failures.push_back(absl::StrCat(process.name, ": exited with ", process.exit.code));
     }
-    failures.push_back(absl::StrCat(process.name, ": exited with ", process.exit.code));
   }
   if (report.timed_out) failures.push_back("the run was stopped at its time limit");
   return failures;

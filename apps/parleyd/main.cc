@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "apps/parley/arguments.h"
+#include "apps/parley/standard_output.h"
 #include "ipc/world.h"
 #include "libipc/machine.h"
 #include "libipc/system.h"
@@ -102,7 +103,7 @@ int Main(const std::vector<std::string>& words) {
     std::fputs(kHelp, stdout);
     return 0;
   }
-  auto arguments = parley_tool::Arguments::Parse(words, {"--foreground", "--socket="}, 0);
+  auto arguments = parley_tool::Arguments::Parse(words, {"--foreground", "--socket="});
   if (!arguments.ok()) return Fail(std::string(arguments.status().message()) + "; see --help", 2);
   std::string path = arguments->Get("--socket");
   if (arguments->Has("--socket") && (path.empty() || path[0] != '/')) {
@@ -118,4 +119,7 @@ int Main(const std::vector<std::string>& words) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return Main(std::vector<std::string>(argv + 1, argv + argc)); }
+int main(int argc, char** argv) {
+  parley_tool::HoldStandardDescriptors();
+  return parley_tool::Written(Main(std::vector<std::string>(argv + 1, argv + argc)));
+}

@@ -7,6 +7,7 @@
 #include "apps/parley/arguments.h"
 #include "apps/parley/broker_choice.h"
 #include "apps/parley/commands.h"
+#include "apps/parley/standard_output.h"
 #include "apps/parley/visit.h"
 #include "apps/view/window.h"
 #include "servers/gfxd/protocol.h"
@@ -83,12 +84,13 @@ absl::Status Watch(ipc::Process& self) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  parley_tool::HoldStandardDescriptors();
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words == std::vector<std::string>{"--help"}) {
     std::fputs(kHelp, stdout);
-    return 0;
+    return parley_tool::Written(0);
   }
-  const auto arguments = parley_tool::Arguments::Parse(words, {"--run=", "--broker="}, 0);
+  const auto arguments = parley_tool::Arguments::Parse(words, {"--run=", "--broker="});
   if (!arguments.ok()) {
     std::fprintf(stderr, "parley-view: %s; see --help\n",
                  std::string(arguments.status().message()).c_str());

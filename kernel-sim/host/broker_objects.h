@@ -78,7 +78,7 @@ struct ProcessRecord {
   uint32_t spawn_call = 0;   // kLaunched: its maker's, to be answered once it is forked
   uint32_t adopted_pid = 0;  // kLaunched: of before the restart, and may rejoin
   bool is_name_server = false;
-  bool killed = false;               // kLaunched: its join will be refused
+  bool killed = false;               // was asked for: its join will be refused
   PeerRecord* peer = nullptr;        // kWaiting, kJoined
   PeerId last_peer = PeerId::kNone;  // kEnded: which it was; one that has hung up and lives on
   UniqueFd pidfd;                    //   can still be killed

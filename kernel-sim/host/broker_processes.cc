@@ -415,13 +415,14 @@ absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
   const bool may =
       by.set != nullptr ? process.set == by.set.get() : process.maker == by.process->id;
   if (!may) return MakeError(Error::kNotPermitted, "only its maker kills a process");
+  // Its launcher is to know that somebody asked, and ends it if it has not joined yet.
+  if (!std::exchange(process.killed, true)) {
+    outlet_.Send(process.set->launcher, Packet::Of(0, Kill{target}));
+  }
   if (process.peer != nullptr) {
     outlet_.Kill(process.peer->id, process.peer->pidfd);
   } else if (process.pidfd.valid()) {
     outlet_.Kill(process.last_peer, process.pidfd);
-  } else {
-    process.killed = true;  // (2) will find out, if the launcher has not ended it by then
-    outlet_.Send(process.set->launcher, Packet::Of(0, Kill{target}));
   }
   return absl::OkStatus();
 }

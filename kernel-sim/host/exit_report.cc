@@ -14,6 +14,12 @@ std::string TextOf(const char* begin, size_t room) {
   return std::string(begin, strnlen(begin, room));
 }
 
+std::string KilledBy(int signal_number) {
+  const char* name = sigabbrev_np(signal_number);
+  return absl::StrCat("killed by signal ", signal_number,
+                      name == nullptr ? "" : absl::StrCat(" (SIG", name, ")"));
+}
+
 int64_t NsOf(const timeval& time) { return time.tv_sec * 1'000'000'000 + time.tv_usec * 1000; }
 
 }  // namespace
@@ -30,12 +36,9 @@ ExitStatus ReadExit(const siginfo_t& linux_says, const Farewell& farewell) {
     return {static_cast<ExitKind>(farewell.kind), farewell.code,
             TextOf(farewell.reason.data(), farewell.reason.size())};
   }
-  if (status == SIGKILL || status == SIGTERM) return {ExitKind::kKilled, 128, "killed"};
+  if (status == SIGKILL || status == SIGTERM) return {ExitKind::kKilled, 128, KilledBy(status)};
   if (status == SIGABRT) return {ExitKind::kException, 128, "aborted"};
-  const char* name = sigabbrev_np(status);
-  return {ExitKind::kFault, 128,
-          absl::StrCat("killed by signal ",
-                       name == nullptr ? absl::StrCat(status) : absl::StrCat("SIG", name))};
+  return {ExitKind::kFault, 128, KilledBy(status)};
 }
 
 void ReadNumbers(const Farewell& farewell, const rusage& used, ProcessReport& report) {

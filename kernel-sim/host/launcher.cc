@@ -246,6 +246,9 @@ bool Launcher::Reap(Child& child, int options) {
   report.exit = ReadExit(info, farewell);
   if (options_.trace != nullptr) traced_.AddExit(report.id, report.exit, Ticks());
   if (!report.service) --foreground_;
+  // What ends the whole run is told as that.
+  child.killed_by_a_signal = info.si_code != CLD_EXITED && report.exit.kind == ExitKind::kKilled &&
+                             !failed_ && !stopped_ && !CheckInterrupt();
   if (report.exit.kind > ExitKind::kKilled) {
     report_.problems.push_back(absl::StrCat(report.name, ": ", report.exit.reason));
   }

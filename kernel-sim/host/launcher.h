@@ -37,6 +37,8 @@ class Launcher final : public Machine {
     const InitialProcess* initial = nullptr;  // null: some process's child
     pid_t pid = -1;
     UniqueFd pidfd;
+    bool kill_asked = false;          // by a program, or the broker
+    bool killed_by_a_signal = false;  // whoever sent it
     SharedMapping farewell, trace;
     std::optional<Launch> launch;  // the broker's word, for the next one
     std::string launch_tail;

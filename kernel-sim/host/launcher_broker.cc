@@ -255,7 +255,9 @@ void Launcher::OnPacket(const Packet& packet) {
   if (const auto launch = packet.As<Launch>()) return OnLaunch(*launch, packet.Tail<Launch>());
   if (const auto kill = packet.As<Kill>()) {
     auto child = children_.find(kill->process);
-    if (child != children_.end() && child->second.pid >= 0) ::kill(child->second.pid, SIGKILL);
+    if (child == children_.end()) return;
+    child->second.kill_asked = true;
+    if (child->second.pid >= 0) ::kill(child->second.pid, SIGKILL);
     return;
   }
   const auto header = packet.header();
@@ -263,6 +265,9 @@ void Launcher::OnPacket(const Packet& packet) {
   if (confirmed == exits_.end() || confirmed->second.confirmed_ns != 0) return;
   confirmed->second.confirmed_ns = MonotonicNs();
   --unconfirmed_;
+  // Whoever asked for its death is known by now: the broker says so before it confirms an exit.
+  Child& child = children_.at(confirmed->second.packet.As<Exited>()->process);
+  child.report.killed_from_outside = child.killed_by_a_signal && !child.kill_asked;
 }
 
 // -- (3) Its death

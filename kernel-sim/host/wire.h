@@ -172,7 +172,7 @@ struct Spawned {
   static constexpr Kind kKind = Kind::kSpawned;
   ProcessId process;
 };
-struct Kill {  // -> Done; as a notice, to the launcher: of a process that has not joined yet
+struct Kill {  // -> Done; as a notice, to the launcher: somebody has asked for this end
   static constexpr Kind kKind = Kind::kKill;
   ProcessId process;
 };

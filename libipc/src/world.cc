@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "libipc/machine.h"
 #include "libipc/src/convert.h"
 
@@ -55,10 +56,16 @@ int World::Run() {
   }
   const parley::RunReport report = (*machine)->Run();
   for (const std::string& problem : report.problems) fail(problem);
+  bool went_wrong = !report.problems.empty();
+  for (const parley::ProcessReport& process : report.processes) {
+    if (!process.killed_from_outside) continue;
+    went_wrong = true;
+    fail(absl::StrCat(process.name, ": ", process.exit.reason));
+  }
   for (const parley::ProcessReport& process : report.processes) {
     if (!process.service && process.exit.code != 0) return process.exit.code;
   }
-  return report.problems.empty() ? 0 : 1;
+  return went_wrong ? 1 : 0;
 }
 
 }  // namespace ipc

@@ -95,7 +95,8 @@ int Main(ipc::Process& self) {
   const std::vector<std::string>& arguments = self.arguments();
   const bool shared = arguments.size() == 2 && arguments[1] == "--allow-other";
   if (arguments.empty() || arguments.size() > (shared ? 2 : 1)) {
-    return Fail(absl::InvalidArgumentError("expected DIR [--allow-other]"));
+    std::fprintf(stderr, "usage: fused DIR [--allow-other]\n");
+    return 2;
   }
   if (self.has_virtual_time()) {
     return Fail(absl::FailedPreconditionError(

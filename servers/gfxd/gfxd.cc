@@ -274,7 +274,7 @@ int Main(ipc::Process& self) {
   if (arguments.size() != 2 || !absl::SimpleAtoi(arguments[0], &width) ||
       !absl::SimpleAtoi(arguments[1], &height) || width < 1 || width > kMaxSide || height < 1 ||
       height > kMaxSide) {
-    std::fprintf(stderr, "usage: gfxd WIDTH HEIGHT\n");
+    std::fprintf(stderr, "usage: gfxd WIDTH HEIGHT, each from 1 to %d\n", kMaxSide);
     return 2;
   }
   auto screen = Screen::Make(self, width, height);

@@ -25,7 +25,7 @@ int Main(ipc::Process& self) {
       arguments.size() == 1 || (absl::ConsumePrefix(&number, "--mib=") &&
                                 absl::SimpleAtoi(number, &mib) && mib >= 1 && mib <= kMostMib);
   if (!sane) {
-    std::fprintf(stderr, "ramfs: expected NAME [--mib=N], N from 1 to %lu\n",
+    std::fprintf(stderr, "usage: ramfs NAME [--mib=N], from 1 to %lu\n",
                  static_cast<unsigned long>(kMostMib));
     return 2;
   }

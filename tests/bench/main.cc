@@ -253,7 +253,7 @@ int Main(const std::vector<std::string>& words) {
     std::fputs(kHelp, stdout);
     return 0;
   }
-  auto arguments = parley_tool::Arguments::Parse(words, {"--only=", "--json=", "--svg="}, 0);
+  auto arguments = parley_tool::Arguments::Parse(words, {"--only=", "--json=", "--svg="});
   if (!arguments.ok()) return Complain(arguments.status().message(), 2);
   const std::string only = arguments->Get("--only");
   const std::vector<Plan> all = AllRows();

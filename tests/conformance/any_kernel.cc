@@ -63,7 +63,11 @@ parley::RunReport RunAny(const std::vector<Actor>& actors, const Needs& needs) {
 }
 
 parley::RunReport RunWorld(const std::vector<Actor>& actors, const Needs& needs) {
-  return tests::RunWorld(actors, Kernel(needs));
+  parley::RunReport report = tests::RunWorld(actors, Kernel(needs));
+  for (const parley::ProcessReport& process : report.processes) {
+    CHECK_MESSAGE(!process.killed_from_outside, process.name);  // by a parent alone
+  }
+  return report;
 }
 
 bool OnSimulationOnly(const char* why) {

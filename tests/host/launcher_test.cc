@@ -259,6 +259,7 @@ TEST_CASE("launcher: a death by a signal is told apart, and a crash is a problem
     CHECK_FALSE(exit.reason.empty());
     CHECK(report.problems.size() == (exit.kind == ExitKind::kKilled ? 0 : 1));
     if (!report.problems.empty()) CHECK(report.problems[0] == "dies: " + exit.reason);
+    CHECK(report.processes[0].killed_from_outside == (exit.kind == ExitKind::kKilled));
     return exit.kind;
   };
   CHECK(dead_of(SIGKILL) == ExitKind::kKilled);
@@ -282,6 +283,7 @@ TEST_CASE("launcher: a process makes others, hears of their ends, and kills them
   CHECK(report.processes[1].exit.code == 7);
   CHECK(report.processes[2].name == "b");
   CHECK(report.processes[2].exit.kind == ExitKind::kKilled);
+  CHECK_FALSE(report.processes[2].killed_from_outside);
 }
 
 TEST_CASE("launcher: whoever is made in a process's last moment still runs") {

@@ -2,7 +2,12 @@
 #include "ipc/world.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <string>
 
 #include "libipc/machine.h"
 
@@ -53,6 +58,37 @@ TEST_CASE("a world says what is wrong with its plan") {
     ipc::World world = OneProgram();
     world.Start("program", {.process = {.arguments = {"no number"}}});
     CHECK(world.Run() == 128);
+  }
+}
+
+// What `run` says on stderr.
+std::string SaidBy(const std::function<void()>& run) {
+  const int before = dup(STDERR_FILENO);
+  std::FILE* said = std::tmpfile();
+  dup2(fileno(said), STDERR_FILENO);
+  run();
+  dup2(before, STDERR_FILENO);
+  close(before);
+  std::string text(static_cast<size_t>(lseek(fileno(said), 0, SEEK_END)), '\0');
+  CHECK(pread(fileno(said), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  std::fclose(said);
+  return text;
+}
+
+TEST_CASE("a world on the host kernel says who was killed from outside, and has failed") {
+  auto dies = [](ipc::Process&) { return raise(SIGKILL); };
+  auto waits = [](ipc::Process& self) {
+    self.Sleep(absl::Milliseconds(100)).IgnoreError();
+    return 0;
+  };
+  for (const bool service : {false, true}) {
+    const std::string said = SaidBy([&] {
+      ipc::World world({{"dies", dies}, {"waits", waits}}, {.kernel = ipc::WorldKernel::kHost});
+      world.Start("dies", {.service = service});
+      world.Start("waits");
+      CHECK(world.Run() == (service ? 1 : 128));
+    });
+    CHECK(said == "dies: killed by signal 9 (SIGKILL)\n");
   }
 }
 

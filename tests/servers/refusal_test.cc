@@ -16,8 +16,8 @@ using tests::conformance::kSoon;
 
 TEST_CASE("no name space is mounted from a simulated kernel, and a misuse is told of first") {
   tests::RunWorld({Ending(fused::Main, 1, {"/mnt"})});
-  tests::RunWorld({Ending(fused::Main, 1, {})});
-  tests::RunWorld({Ending(fused::Main, 1, {"/mnt", "--what"})});
+  tests::RunWorld({Ending(fused::Main, 2, {})});
+  tests::RunWorld({Ending(fused::Main, 2, {"/mnt", "--what"})});
 }
 
 TEST_CASE("simulated, a disk whose speed is not given takes no time, and the same in each run") {

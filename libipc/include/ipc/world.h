@@ -61,8 +61,9 @@ class World {
   void Start(absl::string_view program, const StartOptions& options = {});
 
   // Runs until every process that is no service has ended. Returns 0 if all returned 0 and nothing
-  // went wrong; else prints a line for each problem (a deadlock and who waits on whom, a crash, an
-  // option) to stderr and returns the first exit code that is not 0, else 1. Once.
+  // went wrong; else prints a line for each problem (a deadlock and who waits on whom, a crash, a
+  // kill by somebody outside, an option) to stderr and returns the first exit code that is not 0,
+  // else 1. Once.
   int Run();
 
  private:

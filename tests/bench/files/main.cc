@@ -148,7 +148,7 @@ int Main(const std::vector<std::string>& words) {
     return 0;
   }
   auto arguments = parley_tool::Arguments::Parse(
-      words, {"--only=", "--mib=", "--rounds=", "--folder=", "--json=", "--svg="}, 0);
+      words, {"--only=", "--mib=", "--rounds=", "--folder=", "--json=", "--svg="});
   if (!arguments.ok()) return Complain(arguments.status().message(), 2);
   const auto mib = arguments->GetInteger("--mib", 1'024, 16, 65'536);
   if (!mib.ok()) return Complain(mib.status().message(), 2);
