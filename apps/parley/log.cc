@@ -23,13 +23,15 @@ const char kLogHelp[] =
     "usage: parley log [-f] [--severity=NAME] [--run=PID | --broker=PATH] [--json]\n\n"
     "Shows the log of a running system, the oldest first: number, time, severity, who, text.\n"
     "The program logd keeps it.\n\n"
-    "  -f, --follow     and then what is logged from now on, until it is interrupted\n"
+    "  -f, --follow     and then what is logged from now on, until it is interrupted, or the\n"
+    "                   run has ended\n"
     "  --severity=NAME  this and worse: emerg alert crit err warning notice info "
     "debug\n" PARLEY_BROKER_HELP "                 (one object a line)\n";
 
 namespace {
 
 constexpr absl::Duration kLogPatience = absl::Seconds(60);
+constexpr absl::Duration kRunEnds = absl::Seconds(1);  // from one server's end to the last's
 
 struct Showing {
   bool follow = false, json = false;
@@ -81,6 +83,8 @@ int ShowLog(ipc::Process& self, const Showing& showing) {
     const auto record = log->Control<logd::NextReply>(next);
     if (!record.ok()) {
       if (ipc::PosixErrorOf(record.status()) == EAGAIN) break;
+      // If the whole run ends, this process is ended meanwhile, and there is no more to say.
+      if (showing.follow) self.Sleep(kRunEnds).IgnoreError();
       return Failure(About(record.status(), ""));
     }
     if (!IsSound(*record)) {
@@ -116,8 +120,9 @@ int LogCommand(const std::vector<std::string>& words) {
   }
   const auto broker = BrokerToAsk(*arguments);
   if (!broker.ok()) return Misplaced(broker.status());
-  return Visit(*broker, showing.follow ? absl::InfiniteDuration() : kLogPatience,
-               [&](ipc::Process& self) { return ShowLog(self, showing); });
+  const auto show = [&](ipc::Process& self) { return ShowLog(self, showing); };
+  return showing.follow ? Stay(*broker, "parley-tool", {}, show)
+                        : Visit(*broker, kLogPatience, show);
 }
 
 }  // namespace parley_tool
