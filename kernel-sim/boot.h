@@ -119,6 +119,9 @@ struct ResponseReport {
 };
 
 struct RunReport {
+  // The problem of who has joined a run, not a service, that then ended: often no problem at all.
+  static constexpr char kJoinedRunEnded[] = "the run has ended";
+
   // Of the host: times are real, and kernel calls, switches and response times by priority are not
   // counted.
   bool real_time = false;

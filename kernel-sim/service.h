@@ -16,7 +16,8 @@ absl::StatusOr<std::string> OwnServicePath();
 // The path at which a service is to be found: this user's own if it is there, else uid 0's.
 absl::StatusOr<std::string> ServicePath();
 // The address of the broker of the run with this launcher, which has to be the far end.
-// kNoSuchName: there is none.
+// kNoSuchName: there is none. kNotPermitted: it is of another user, to whom it shows itself, and to
+// uid 0.
 absl::StatusOr<std::string> PrivateBroker(int launcher_pid);
 // The process that listens there, 0 if none does or it is not to be known.
 int ServedBy(const std::string& address);

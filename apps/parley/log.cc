@@ -26,13 +26,15 @@ const char kLogHelp[] =
     "usage: parley log [-f] [--severity=NAME] [--run=PID | --broker=PATH] [--json]\n\n"
     "Shows the log of a running system, the oldest first: number, time, severity, who, text.\n"
     "The program logd keeps it.\n\n"
-    "  -f, --follow     and then what is logged from now on, until it is interrupted\n"
+    "  -f, --follow     and then what is logged from now on, until it is interrupted, or the\n"
+    "                   run has ended\n"
     "  --severity=NAME  this and worse: emerg alert crit err warning notice info "
     "debug\n" PARLEY_BROKER_HELP "                 (one object a line)\n";
 
 namespace {
 
 constexpr absl::Duration kLogPatience = absl::Seconds(60);
+constexpr absl::Duration kRunEnds = absl::Seconds(1);  // from one server's end to the last's
 
 struct Showing {
   bool follow = false, json = false;
@@ -80,6 +82,8 @@ int ShowLog(ipc::Process& self, const Showing& showing) {
     const auto record = log->Control<logd::NextReply>(next);
     if (!record.ok()) {
       if (ipc::PosixErrorOf(record.status()) == EAGAIN) break;
+      // If the whole run ends, this process is ended meanwhile, and there is no more to say.
+      if (showing.follow) self.Sleep(kRunEnds).IgnoreError();
       return Failure(About(logd::kName, record.status()));
     }
     if (!IsSound(*record)) {

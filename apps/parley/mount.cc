@@ -15,7 +15,7 @@ const char kMountHelp[] =
     "usage: parley mount DIR [--allow-other] [--run=PID | --broker=PATH]\n\n"
     "Shows the name space at DIR, an empty folder: ls, cat, cp, editors and whatever else knows\n"
     "files can then be used on every file server and device of it. Ends, and unmounts DIR, on\n"
-    "Ctrl-C, SIGTERM, or fusermount3 -u DIR.\n\n"
+    "Ctrl-C, SIGTERM, or fusermount3 -u DIR, and with the run.\n\n"
     "  --allow-other  for all users; who is not root needs user_allow_other in /etc/fuse.conf\n"
     "  --run=PID      of the run with this launcher (default: the service, parleyd)\n"
     "  --broker=PATH  of the service whose socket this is\n";

@@ -1,6 +1,8 @@
 // A short-lived launcher with one program.
 #include "apps/parley/visit.h"
 
+#include <cstdio>
+
 #include "absl/strings/str_cat.h"
 #include "apps/parley/commands.h"
 #include "apps/parley/standard_output.h"
@@ -56,6 +58,10 @@ int Stay(const std::string& broker, const std::string& name,
   // The only thing of which a run that has joined says so.
   const bool stopped = report.problems == std::vector<std::string>{"interrupted"};
   if (stopped) return 0;
+  if (report.problems == std::vector<std::string>{parley::RunReport::kJoinedRunEnded}) {
+    std::fprintf(stderr, "%s\n", parley::RunReport::kJoinedRunEnded);
+    return 0;
+  }
   if (!report.problems.empty()) return Failure(absl::UnknownError(report.problems[0]));
   return StatusOf(report);
 }

@@ -16,8 +16,9 @@ namespace parley_tool {
 int Visit(const std::string& broker, absl::Duration patience,
           const std::function<int(ipc::Process&)>& ask);
 
-// Joins it with one process that stays until its program ends, or SIGINT or SIGTERM, which are its
-// good end. Returns the exit status; 1, after one line, if it cannot join or was killed.
+// Joins it with one process that stays until its program ends, or SIGINT or SIGTERM, or the run
+// that it has joined: good ends, of which the last is said. Returns the exit status; 1, after one
+// line, if it cannot join or was killed.
 int Stay(const std::string& broker, const std::string& name,
          const std::vector<std::string>& arguments,
          const std::function<int(ipc::Process&)>& program);

@@ -62,7 +62,7 @@ class Launcher final : public Machine {
   void OnBrokerGone();
   absl::Status Revive();
   absl::Status ReplaceBroker();
-  absl::Status MeetServiceAgain();
+  absl::Status MeetJoinedAgain();
 
   // launcher.cc
   void HoldLatency();

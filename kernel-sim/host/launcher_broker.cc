@@ -293,7 +293,7 @@ absl::Status Launcher::Revive() {
     shutdown(broker_.get(), SHUT_RDWR);
     broker_.Reset();  // which ends its watch
     TakeNotices();
-    absl::Status met = options_.join.empty() ? ReplaceBroker() : MeetServiceAgain();
+    absl::Status met = options_.join.empty() ? ReplaceBroker() : MeetJoinedAgain();
     if (!met.ok()) return met;
     introduced = Introduce();
     if (introduced.ok()) return introduced;
@@ -317,7 +317,7 @@ absl::Status Launcher::ReplaceBroker() {
   return StartBroker();
 }
 
-absl::Status Launcher::MeetServiceAgain() {
+absl::Status Launcher::MeetJoinedAgain() {
   const int64_t until = MonotonicNs() + kServiceReturnsNs;
   do {
     UniqueFd broker = ConnectToSame(address_, listener_is_);
@@ -326,7 +326,9 @@ absl::Status Launcher::MeetServiceAgain() {
       return absl::OkStatus();
     }
     poll(nullptr, 0, kRetryMs);
-  } while (MonotonicNs() < until && !CheckInterrupt());
+  } while (MonotonicNs() < until && !CheckInterrupt() && !IsPrivate(address_));
+  // Its launcher listens for as long as a run lives, whichever broker serves.
+  if (IsPrivate(address_)) return MakeError(Error::kNoSuchChannel, RunReport::kJoinedRunEnded);
   return MakeError(Error::kNoSuchChannel,
                    absl::StrCat("the broker at ", address_, " has died, and has not returned"));
 }

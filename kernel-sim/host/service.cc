@@ -2,6 +2,7 @@
 #include "kernel-sim/service.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -65,6 +67,8 @@ absl::StatusOr<UniqueFd> TakeLock(const std::string& path) {
 }  // namespace
 
 std::string PrivatePrefix(int launcher_pid) { return absl::StrCat(kPrefix, launcher_pid, "-"); }
+
+bool IsPrivate(const std::string& address) { return absl::StartsWith(address, kPrefix); }
 
 ucred ListenerOf(const UniqueFd& connection) {
   ucred who = {0, ~0u, ~0u};
@@ -156,12 +160,24 @@ std::vector<std::pair<int, std::string>> PrivateAddresses() {
   return found;
 }
 
+std::string UserName(uid_t uid) {
+  const passwd* entry = getpwuid(uid);
+  return entry == nullptr ? absl::StrCat(uid) : entry->pw_name;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> PrivateBroker(int launcher_pid) {
   for (const auto& [pid, address] : PrivateAddresses()) {
     if (pid != launcher_pid) continue;
-    if (ServedBy(address) == launcher_pid) return address;  // anybody may listen at such a one
+    const UniqueFd connection = host::ConnectTo(address);
+    if (!connection.valid()) continue;
+    const ucred listener = host::ListenerOf(connection);
+    if (listener.pid != launcher_pid) continue;  // anybody may listen at such a one
+    if (geteuid() == 0 || geteuid() == listener.uid) return address;
+    return MakeError(Error::kNotPermitted,
+                     absl::StrCat("run ", pid, " is of user ", UserName(listener.uid),
+                                  ": ask as that user, or as root"));
   }
   return MakeError(Error::kNoSuchName, absl::StrCat("process ", launcher_pid,
                                                     " is no launcher of a run on the host kernel"));

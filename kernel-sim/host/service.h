@@ -13,6 +13,7 @@ namespace parley::host {
 
 // The abstract address of a run's private broker begins with this.
 std::string PrivatePrefix(int launcher_pid);
+bool IsPrivate(const std::string& address);
 
 // Connects, to a broker of this user or of uid 0; as uid 0 to anyone's. The text says what to do.
 absl::StatusOr<UniqueFd> ConnectToBroker(const std::string& address);

@@ -10,7 +10,14 @@
 namespace ipc {
 namespace {
 
-absl::StatusOr<names::Path> PathOf(absl::string_view text) {
+// As a message to the name server has it. kNoSuchChannel: there is no name server any more.
+absl::StatusOr<names::Path> PathOf(const parley::Kernel& kernel, absl::string_view text) {
+  const parley::Birth& birth = kernel.birth();
+  if (birth.name_service == parley::ConnectionHandle::kNone &&
+      birth.name_service_channel == parley::ChannelHandle::kNone) {
+    return MakeStatus(Error::kNoSuchChannel,
+                      absl::StrCat(text, ": the run's name server has ended"));
+  }
   names::Path path;
   if (!path.Set(text)) {
     return MakeStatus(Error::kInvalidArgument,
@@ -72,7 +79,7 @@ absl::StatusOr<Channel> Process::TakeNameServiceChannel() {
 }
 
 absl::StatusOr<Channel> Process::Attach(absl::string_view path, const ChannelOptions& options) {
-  if (auto wire = PathOf(path); !wire.ok()) return wire.status();
+  if (auto wire = PathOf(*kernel_, path); !wire.ok()) return wire.status();
   absl::StatusOr<Channel> channel = CreateChannel(path, options);
   if (!channel.ok()) return channel;
   absl::Status attached = AttachTo(*channel, path, options.mode);
@@ -81,7 +88,7 @@ absl::StatusOr<Channel> Process::Attach(absl::string_view path, const ChannelOpt
 }
 
 absl::Status Process::AttachTo(const Channel& channel, absl::string_view path, uint32_t mode) {
-  absl::StatusOr<names::Path> wire = PathOf(path);
+  absl::StatusOr<names::Path> wire = PathOf(*kernel_, path);
   if (!wire.ok()) return wire.status();
   absl::StatusOr<Token> token = channel.Grant(names_.server(), {.may_grant = true});
   if (!token.ok()) return token.status();
@@ -94,7 +101,7 @@ absl::StatusOr<Connection> Process::Open(absl::string_view path, Deadline deadli
 }
 
 absl::StatusOr<Connection> Process::Open(absl::string_view path, const OpenOptions& options) {
-  absl::StatusOr<names::Path> wire = PathOf(path);
+  absl::StatusOr<names::Path> wire = PathOf(*kernel_, path);
   if (!wire.ok()) return wire.status();
   names::OpenRequest request{.path = *wire};
   const int64_t deadline_ns = Resolve(*kernel_, options.deadline);
@@ -136,7 +143,7 @@ absl::StatusOr<Connection> Process::Connect(const Token& token, absl::string_vie
 
 absl::Status Process::Watch(absl::string_view prefix, const Channel& channel, uint8_t code,
                             int priority) {
-  absl::StatusOr<names::Path> wire = PathOf(prefix);
+  absl::StatusOr<names::Path> wire = PathOf(*kernel_, prefix);
   if (!wire.ok()) return wire.status();
   auto event = channel.RegisterEvent(names_, code, 0, priority, /*any_value=*/true);
   if (!event.ok()) return event.status();
@@ -145,7 +152,7 @@ absl::Status Process::Watch(absl::string_view prefix, const Channel& channel, ui
 }
 
 absl::StatusOr<std::vector<std::string>> Process::ListNames(absl::string_view prefix) {
-  absl::StatusOr<names::Path> wire = PathOf(prefix);
+  absl::StatusOr<names::Path> wire = PathOf(*kernel_, prefix);
   if (!wire.ok()) return wire.status();
   std::vector<std::string> found;
   names::ListRequest request{.prefix = *wire, .after = {}};

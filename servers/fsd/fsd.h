@@ -3,6 +3,9 @@
 // Linux does the work: each open file has a descriptor of its own, so what a client that dies was
 // about is left as by any process that dies. Reads and writes go straight between the file and the
 // client's memory.
+//
+// It serves one file system: what is mounted below the folder is listed, but fails with EXDEV.
+// Another fsd can serve that.
 #ifndef PARLEY_SERVERS_FSD_FSD_H_
 #define PARLEY_SERVERS_FSD_FSD_H_
 

@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -35,6 +37,17 @@ ipc::files::Stat ToFiles(const struct stat& state) {
           .links = static_cast<uint32_t>(state.st_nlink),
           .uid = state.st_uid,
           .gid = state.st_gid};
+}
+
+// What another file system is mounted on fails with EXDEV, before that one is asked anything.
+common::Descriptor OpenWithin(const common::Descriptor& directory, const std::string& name,
+                              int flags, mode_t mode = 0) {
+  open_how how = {};
+  how.flags = static_cast<uint64_t>(flags);
+  how.mode = mode;
+  how.resolve = RESOLVE_NO_XDEV;
+  return common::Descriptor(
+      static_cast<int>(syscall(SYS_openat2, directory.number(), name.c_str(), &how, sizeof(how))));
 }
 
 absl::StatusOr<struct stat> StateOf(const common::Descriptor& path) {
@@ -105,7 +118,7 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::NodeOf(common::Descriptor pa
 
 absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Lookup(const HostNode& directory,
                                                            const std::string& name) {
-  common::Descriptor path(openat(directory.path.number(), name.c_str(), kPathOnly));
+  common::Descriptor path = OpenWithin(directory.path, name, kPathOnly);
   if (!path.valid()) return HostError();
   return NodeOf(std::move(path));
 }
@@ -118,8 +131,7 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Create(const HostNode& direc
   const mode_t closed = mode & 0700;  // until it is the user's
   common::Descriptor made;
   if (S_ISREG(mode)) {
-    made = common::Descriptor(
-        openat(at, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, closed));
+    made = OpenWithin(directory.path, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, closed);
     if (!made.valid()) return HostError();
   } else if (S_ISDIR(mode)) {
     if (mkdirat(at, name.c_str(), closed) != 0) return HostError();
@@ -128,7 +140,7 @@ absl::StatusOr<std::shared_ptr<HostNode>> HostTree::Create(const HostNode& direc
   } else {
     return ipc::PosixError(EPERM);
   }
-  common::Descriptor path(openat(at, name.c_str(), kPathOnly));
+  common::Descriptor path = OpenWithin(directory.path, name, kPathOnly);
   if (!path.valid()) return HostError();
   const bool hands_down = (directory.stat.mode & S_ISGID) != 0;  // and the host has done so
   if (absl::Status owned = Own(path, mode, uid, hands_down ? kAsItIs : gid); !owned.ok()) {
@@ -198,6 +210,7 @@ absl::StatusOr<std::string> HostTree::ReadLink(const HostNode& node) {
 }
 
 absl::StatusOr<std::vector<ipc::DirectoryEntry>> HostTree::List(const HostNode& directory) {
+  // Linux looks no further than the names and types of this file system.
   const int opened = openat(directory.path.number(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (opened < 0) return HostError();
   DIR* listing = fdopendir(opened);

@@ -5,6 +5,10 @@
 // moved meanwhile leads out, and there is no race to win. (Links are followed by the resource
 // manager, step by step.) Errors are PosixError, as the host's.
 //
+// One file system: what another one is mounted on is listed, and EXDEV in every other way. For that
+// one may be Parley's own name space, shown below the folder by fused: asked for anything, it would
+// ask fsd, which waits for its answer.
+//
 // Threads: one at a time.
 #ifndef PARLEY_SERVERS_FSD_HOST_TREE_H_
 #define PARLEY_SERVERS_FSD_HOST_TREE_H_

@@ -137,14 +137,14 @@ fuse_lowlevel_ops Bridge::Operations() {
 
 // -- Shared by the operations
 
-// Work that a signal to the caller may interrupt.
-absl::Status Bridge::Do(fuse_req_t request, Work work, Interruptible::When when) {
-  const Interruptible interruptible(*workers_, request, when);
-  return work();
+// Work that a signal to the caller may interrupt. EAGAIN: too much else blocks for ever.
+absl::Status Bridge::Do(fuse_req_t request, Work work, Interruptible::For what) {
+  const Interruptible interruptible(*workers_, request, what);
+  return interruptible.is_admitted() ? work() : ipc::PosixError(EAGAIN);
 }
 
-void Bridge::DoAndReply(fuse_req_t request, Work work, Interruptible::When when) {
-  Reply(request, Do(request, work, when));
+void Bridge::DoAndReply(fuse_req_t request, Work work, Interruptible::For what) {
+  Reply(request, Do(request, work, what));
 }
 
 // 0: it is done.

@@ -57,9 +57,9 @@ class Bridge {
   static Bridge& Of(fuse_req_t request);
   static void Init(void* bridge, fuse_conn_info* connection);
   absl::Status Do(fuse_req_t request, Work work,
-                  Interruptible::When when = Interruptible::When::kPatiently);
+                  Interruptible::For what = Interruptible::For::kServer);
   void DoAndReply(fuse_req_t request, Work work,
-                  Interruptible::When when = Interruptible::When::kPatiently);
+                  Interruptible::For what = Interruptible::For::kServer);
   static void Reply(fuse_req_t request, const absl::Status& status);
   absl::StatusOr<std::string> PathOf(uint64_t node);
   absl::StatusOr<std::string> PathOf(uint64_t parent, Name name);

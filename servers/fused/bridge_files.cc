@@ -23,9 +23,10 @@ constexpr int kFlags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_TRUNC | O_SYNC | O_
 
 bool HasPosition(const OpenFile& open) { return open.type != S_IFIFO && open.type != S_IFSOCK; }
 
-// What blocks by its nature can be interrupted at once; see Workers.
-Interruptible::When WhenOf(const OpenFile& open) {
-  return open.type == S_IFREG ? Interruptible::When::kPatiently : Interruptible::When::kAtOnce;
+// What an operation on a file of this type waits for, which is `there` where it blocks by its
+// nature; see Workers.
+Interruptible::For WaitOf(uint32_t type, Interruptible::For there) {
+  return type == S_IFREG ? Interruptible::For::kServer : there;
 }
 
 // Moves `size` bytes in as many steps as the server takes. Each step is told what is done already;
@@ -81,20 +82,24 @@ void Bridge::OpenElsewhere(const std::string& path, uint32_t flags, OpenFile& op
 
 void Bridge::Open(fuse_req_t request, uint64_t node, Info info) {
   std::call_once(first_open_, [this] { ReadFurtherAhead(folder_, kAheadBytes); });
+  const uint32_t type = TypeOf(node);
+  const auto flags = static_cast<uint32_t>((info->flags & kFlags) | O_NOFOLLOW);
+  const bool reads = (flags & O_ACCMODE) == O_RDONLY;
   std::shared_ptr<OpenFile> open;
-  absl::Status done = Do(request, [&] {
-    const auto path = PathOf(node);
-    if (!path.ok()) return path.status();
-    const uint32_t type = TypeOf(node);
-    const auto flags = static_cast<uint32_t>((info->flags & kFlags) | O_NOFOLLOW);
-    return names_.Do(*path, Repeat::kHarmless, [&](const Server& server) {
-      auto file = server.files.Open(*path, flags);
-      if (!file.ok()) return file.status();
-      open = std::make_shared<OpenFile>(*std::move(file), server, node, type);
-      OpenElsewhere(*path, flags, *open);
-      return absl::OkStatus();
-    });
-  });
+  absl::Status done = Do(
+      request,
+      [&] {
+        const auto path = PathOf(node);
+        if (!path.ok()) return path.status();
+        return names_.Do(*path, Repeat::kHarmless, [&](const Server& server) {
+          auto file = server.files.Open(*path, flags);
+          if (!file.ok()) return file.status();
+          open = std::make_shared<OpenFile>(*std::move(file), server, node, type);
+          OpenElsewhere(*path, flags, *open);
+          return absl::OkStatus();
+        });
+      },
+      WaitOf(type, reads ? Interruptible::For::kInput : Interruptible::For::kRoom));
   if (!done.ok()) return Reply(request, done);
   Keep(std::move(open), info);
   // Interrupted, and closed without having been opened.
@@ -150,7 +155,7 @@ void Bridge::Flush(fuse_req_t request, Info info) {
 // The last descriptor is closed.
 void Bridge::Release(fuse_req_t request, Info info) {
   {
-    const Interruptible interruptible(*workers_, request, Interruptible::When::kPatiently);
+    const Interruptible interruptible(*workers_, request, Interruptible::For::kServer);
     const std::shared_ptr<OpenFile> open = files_.Remove(info->fh);
     if (open != nullptr) {
       const std::scoped_lock locked(open->lock);
@@ -170,9 +175,10 @@ void Bridge::Read(fuse_req_t request, size_t size, off_t offset, Info info) {
   const uint64_t bytes = std::min<uint64_t>(size, Workers::kDataBytes);
   const auto from = static_cast<uint64_t>(offset);
   const ipc::File& file = (*open)->file;
-  absl::StatusOr<uint64_t> count = 0;
-  {
-    const Interruptible interruptible(*workers_, request, WhenOf(**open));
+  absl::StatusOr<uint64_t> count = ipc::PosixError(EAGAIN);
+  if (const Interruptible interruptible(*workers_, request,
+                                        WaitOf((*open)->type, Interruptible::For::kInput));
+      interruptible.is_admitted()) {
     const ipc::MutableBytes into = room.write().subspan(Workers::kRequestBytes, bytes);
     if ((*open)->type == S_IFREG) {
       // Linux takes less than it has asked for as the end.
@@ -200,9 +206,10 @@ void Bridge::Write(fuse_req_t request, const char* bytes, size_t size, off_t off
   const bool elsewhere = (*open)->appends && (info->flags & O_APPEND) == 0;
   if (elsewhere && !(*open)->elsewhere) return Reply(request, ipc::PosixError(EIO));
   const ipc::File& file = elsewhere ? *(*open)->elsewhere : (*open)->file;
-  absl::StatusOr<uint64_t> count = 0;
-  {
-    const Interruptible interruptible(*workers_, request, WhenOf(**open));
+  absl::StatusOr<uint64_t> count = ipc::PosixError(EAGAIN);
+  if (const Interruptible interruptible(*workers_, request,
+                                        WaitOf((*open)->type, Interruptible::For::kRoom));
+      interruptible.is_admitted()) {
     if ((*open)->type == S_IFREG) {
       count = MoveAll(size, [&](uint64_t done) {
         return file.WriteAt(to + done, room.In(in_room + done, size - done));
@@ -245,7 +252,7 @@ void Bridge::FindLock(fuse_req_t request, Info info, const struct flock& wanted)
 }
 
 void Bridge::SetLock(fuse_req_t request, Info info, const struct flock& wanted, bool waits) {
-  const auto when = waits ? Interruptible::When::kAtOnce : Interruptible::When::kPatiently;
+  const auto what = waits ? Interruptible::For::kInput : Interruptible::For::kServer;
   DoAndReply(
       request,
       [&] {
@@ -256,7 +263,7 @@ void Bridge::SetLock(fuse_req_t request, Info info, const struct flock& wanted, 
             static_cast<uint32_t>(wanted.l_type), StartOf(wanted), LengthOf(wanted),
             waits ? ipc::Deadline::Never() : ipc::Deadline::Poll(), info->lock_owner);
       },
-      when);
+      what);
 }
 
 // The number of an ioctl(2) says how many bytes go each way; Linux has seen to that.
@@ -274,7 +281,7 @@ void Bridge::Control(fuse_req_t request, unsigned code, unsigned flags, ipc::Con
         if (answer.ok()) value = *answer;
         return answer.status();
       },
-      Interruptible::When::kAtOnce);
+      Interruptible::For::kInput);
   if (!done.ok()) return Reply(request, done);
   fuse_reply_ioctl(request, static_cast<int>(value), reply.data(), reply.size());
 }

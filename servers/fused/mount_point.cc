@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -29,6 +30,18 @@ constexpr std::array<const char*, 2> kFusermount = {"/usr/bin/fusermount3", "/bi
 bool IsStale(const std::string& folder) {
   struct stat stat;
   return ::stat(folder.c_str(), &stat) != 0 && errno == ENOTCONN;
+}
+
+// By Linux's word: the mount itself is asked nothing.
+bool IsMounted(const std::string& folder) {
+  FILE* mounts = setmntent("/proc/self/mounts", "re");
+  if (mounts == nullptr) return false;
+  bool found = false;
+  while (const mntent* entry = getmntent(mounts)) {
+    found |= folder == entry->mnt_dir && std::strcmp(entry->mnt_type, "fuse.parley") == 0;
+  }
+  endmntent(mounts);
+  return found;
 }
 
 // fusermount3 may do what this user may not.
@@ -84,12 +97,18 @@ void ReadFurtherAhead(const std::string& folder, uint64_t bytes) {
 absl::StatusOr<std::string> CheckMountPoint(const std::string& folder) {
   MendMountPoint(folder);
   struct stat stat;
-  if (::stat(folder.c_str(), &stat) != 0) {
-    if (errno == ENOTCONN) {
-      return Wrong(folder, "a mount whose process has died; unmount it: fusermount3 -u DIR");
-    }
-    if (errno == ENOENT) return Wrong(folder, "no such folder; make it: mkdir DIR");
-    return Wrong(folder, absl::StrCat("cannot be looked at: ", std::strerror(errno)));
+  const int unseen = ::stat(folder.c_str(), &stat) == 0 ? 0 : errno;
+  if (unseen == ENOTCONN) {
+    return Wrong(folder, "a mount whose process has died; unmount it: fusermount3 -u DIR");
+  }
+  if (unseen == ENOENT) return Wrong(folder, "no such folder; make it: mkdir DIR");
+  std::array<char, PATH_MAX> absolute;
+  const int unfound = realpath(folder.c_str(), absolute.data()) != nullptr ? 0 : errno;
+  if (unfound == 0 && IsMounted(absolute.data())) {
+    return Wrong(folder, "is mounted already; name another, or end that: fusermount3 -u DIR");
+  }
+  if (unseen != 0) {
+    return Wrong(folder, absl::StrCat("cannot be looked at: ", std::strerror(unseen)));
   }
   if (!S_ISDIR(stat.st_mode)) return Wrong(folder, "not a folder; name an empty one");
   DIR* entries = opendir(folder.c_str());
@@ -103,9 +122,8 @@ absl::StatusOr<std::string> CheckMountPoint(const std::string& folder) {
   }
   closedir(entries);
   if (!is_empty) return Wrong(folder, "not empty; name an empty folder");
-  std::array<char, PATH_MAX> absolute;
-  if (realpath(folder.c_str(), absolute.data()) == nullptr) {
-    return Wrong(folder, absl::StrCat("cannot be found: ", std::strerror(errno)));
+  if (unfound != 0) {
+    return Wrong(folder, absl::StrCat("cannot be found: ", std::strerror(unfound)));
   }
   if (geteuid() != 0 && access(folder.c_str(), W_OK) != 0) {
     return Wrong(folder, "not yours to write in; name a folder of your own");

@@ -107,7 +107,7 @@ void Workers::Run(Worker& worker) {
     }
     const bool last = BecomeBusy();
     Serve(worker, static_cast<uint64_t>(bytes), last);
-    if (!Rest(worker)) return;
+    if (!Rest(worker, last)) return;
   }
   const std::scoped_lock locked(lock_);
   by_thread_.erase(std::this_thread::get_id());
@@ -132,13 +132,17 @@ bool Workers::BecomeBusy() {
   --idle_;
   if (idle_ == 0 && all_ < kMost) Spawn().IgnoreError();  // done without: then this one is the last
   if (idle_ > 0) return false;
-  return !rests_.wait_for(locked, absl::ToChronoMilliseconds(kPatience),
-                          [this] { return idle_ > 0; });
+  if (!is_stuck_) {
+    is_stuck_ = !rests_.wait_for(locked, absl::ToChronoMilliseconds(kPatience),
+                                 [this] { return idle_ > 0; });
+  }
+  return is_stuck_;
 }
 
 // False: there are enough that wait.
-bool Workers::Rest(Worker& worker) {
+bool Workers::Rest(Worker& worker, bool refused) {
   const std::scoped_lock locked(lock_);
+  if (!refused) is_stuck_ = false;
   if (idle_ >= kMostIdle) {
     by_thread_.erase(std::this_thread::get_id());
     worker.over_ = true;
@@ -148,6 +152,20 @@ bool Workers::Rest(Worker& worker) {
   ++idle_;
   rests_.notify_all();
   return true;
+}
+
+// Whether one more may block for ever.
+bool Workers::Admit(int& blocked) {
+  const std::scoped_lock locked(lock_);
+  if (blocked == kMostForEver) return false;
+  ++blocked;
+  return true;
+}
+
+void Workers::Leave(int& blocked) {
+  const std::scoped_lock locked(lock_);
+  assert(blocked > 0);
+  --blocked;
 }
 
 void Workers::Serve(Worker& worker, uint64_t bytes, bool last) {
@@ -190,8 +208,14 @@ std::optional<absl::Time> Workers::CancelOverdue() {
 
 // -- Interrupts. The numbers are those of the header.
 
-Interruptible::Interruptible(Workers& workers, fuse_req* request, When when)
-    : workers_(workers), worker_(workers.Current()), request_(request), when_(when) {
+Interruptible::Interruptible(Workers& workers, fuse_req* request, For what)
+    : workers_(workers),
+      worker_(workers.Current()),
+      request_(request),
+      blocked_(what == For::kServer  ? nullptr
+               : what == For::kInput ? &workers.for_input_
+                                     : &workers.for_room_),
+      is_admitted_(blocked_ == nullptr || workers.Admit(*blocked_)) {
   fuse_req_interrupt_func(request_, &OnInterrupt, this);  // (1)
 }
 
@@ -199,7 +223,7 @@ Interruptible::Interruptible(Workers& workers, fuse_req* request, When when)
 void Interruptible::OnInterrupt(fuse_req*, void* interruptible) {
   auto& self = *static_cast<Interruptible*>(interruptible);
   const std::scoped_lock held(self.worker_.lock_);
-  if (self.when_ == When::kPatiently) {
+  if (self.blocked_ == nullptr) {
     self.worker_.overdue_ = self.workers_.self_.Now() + Workers::kPatience;
     return self.workers_.Poke();
   }
@@ -217,6 +241,7 @@ Interruptible::~Interruptible() {
     cancelled = std::exchange(worker_.cancelled_, false);
   }
   if (cancelled) workers_.self_.Sleep(absl::Milliseconds(1)).IgnoreError();
+  if (blocked_ != nullptr && is_admitted_) workers_.Leave(*blocked_);
 }
 
 }  // namespace fused

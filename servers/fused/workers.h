@@ -1,9 +1,14 @@
 // The threads that read Linux's requests and have them served.
 //
 // Each takes a request and serves it to its end, whatever it blocks in; before, another one is
-// started if none is left that reads. So a read that blocks stops nobody: the bound is kMost
-// requests at a time. The last thread that could still read gives the others kPatience to get
-// done; a request for which there is none left then fails with EAGAIN.
+// started if none is left that reads. So a read that blocks stops nobody. Bounds:
+//   - Requests that may block for ever, since what ends them is another client's to do, are at most
+//     kMostForEver at a time for input, and as many for room: what is read frees who writes, and
+//     the other way round. One more fails with EAGAIN at once. So the rest of the threads is for
+//     requests that are served soon.
+//   - kMost requests at a time, which servers reach that do not answer. The last thread that could
+//     still read gives the others kPatience to get done, once: from then on, until one is, each
+//     request fails with EAGAIN at once.
 //
 // They wait in Linux for the device rather than in a Dispatcher: Linux then wakes the thread that
 // serves, with no other in between, and one of them alone.
@@ -65,7 +70,8 @@ class Workers {
  public:
   static constexpr uint64_t kDataBytes = 1 << 20;               // of one read or write
   static constexpr uint64_t kRequestBytes = kDataBytes + 4096;  // with what goes in front
-  static constexpr int kMost = 128;                             // threads
+  static constexpr int kMost = 160;                             // threads
+  static constexpr int kMostForEver = 64;                       // of them, of each kind
   static constexpr int kMostIdle = 4;                           // of them
   static constexpr absl::Duration kPatience = absl::Seconds(1);
 
@@ -92,7 +98,9 @@ class Workers {
   void Run(Worker& worker);
   bool WaitForRequest(const common::Descriptor& waits) const;
   bool BecomeBusy();
-  bool Rest(Worker& worker);
+  bool Rest(Worker& worker, bool refused);
+  bool Admit(int& blocked);
+  void Leave(int& blocked);
   void Serve(Worker& worker, uint64_t bytes, bool last);
   void Poke() const;
 
@@ -105,16 +113,22 @@ class Workers {
   std::list<Worker> workers_;
   absl::flat_hash_map<std::thread::id, Worker*> by_thread_;
   int idle_ = 0, all_ = 0;
+  int for_input_ = 0, for_room_ = 0;  // may block for ever
+  bool is_stuck_ = false;             // all were busy for kPatience, and none has got done since
 };
 
 // While it lives, the calling worker can be interrupted for this request. It ends before the reply.
 class Interruptible {
  public:
-  enum class When { kAtOnce, kPatiently };
-  Interruptible(Workers& workers, fuse_req* request, When when);
+  // What the request waits for: the server alone; or, maybe for ever, something to come, or room
+  // for what is written.
+  enum class For : uint8_t { kServer, kInput, kRoom };
+  Interruptible(Workers& workers, fuse_req* request, For what);
   ~Interruptible();
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
+  // False: as many as may block for ever do; it is not to be served, but to fail with EAGAIN.
+  bool is_admitted() const { return is_admitted_; }
 
  private:
   static void OnInterrupt(fuse_req* request, void* interruptible);
@@ -122,7 +136,8 @@ class Interruptible {
   Workers& workers_;
   Worker& worker_;
   fuse_req* const request_;
-  const When when_;
+  int* const blocked_;  // of the workers; null: of those that are served soon
+  const bool is_admitted_;
 };
 
 }  // namespace fused

@@ -138,6 +138,19 @@ TEST_CASE("fsd: several reads are one message, each into its place in the region
   });
 }
 
+TEST_CASE("fsd: what is mounted below its folder is listed, and EXDEV in every other way") {
+  // As the host's /proc below its root.
+  RunWorld({{.name = "fsd", .main = fsd::Main, .service = true, .arguments = {"/"}},
+            Client([](ipc::Process& self) {
+              const auto names = File::Open(self, "/fs", O_RDONLY).value().List().value();
+              CHECK(std::ranges::find(names, "proc", &ipc::ListedName::name) != names.end());
+              for (const char* path : {"/fs/proc", "/fs/proc/version"}) {
+                CHECK(ErrnoOf(File::Open(self, path, O_RDONLY)) == EXDEV);
+                CHECK(ErrnoOf(Connect(self).Stat(path)) == EXDEV);
+              }
+            })});
+}
+
 TEST_CASE("fsd: what Linux has to fetch from the disk comes, however many wait for it") {
   constexpr uint64_t kMi = 1 << 20, kMany = 4;
   const Folder folder;

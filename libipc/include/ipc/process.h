@@ -101,6 +101,7 @@ class Process {
   bool has_virtual_time() const;
 
   // -- Names (N1 to N5). All but CreateChannel and Connect block for the name server's answer.
+  // kNoSuchChannel, of those: it has ended.
 
   // N1: creates a channel and its name. kAlreadyExists: taken. kNotPermitted: below somebody else's
   // prefix (N4). kInvalidArgument: no absolute path of 255 bytes at most without empty, "." and
