@@ -110,8 +110,8 @@ $(BUILD)/bin/parley-view: $(call objects,$(VIEW_SOURCES)) $(TOOL_OBJECTS) $(BUIL
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(TOOL_LIBS) -lSDL2
 
-$(BUILD)/bin/parleyd: $(call objects,$(SERVICE_MAIN) apps/parley/arguments.cc apps/parley/standard_output.cc) \
-    $(BUILD)/lib/libparley.a
+$(BUILD)/bin/parleyd: $(call objects,$(SERVICE_MAIN)) \
+    $(call objects,apps/parley/arguments.cc apps/parley/standard_output.cc) $(BUILD)/lib/libparley.a
 	$(call say,LINK  ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(LDFLAGS) $^ -o $@ $(LIB_LIBS)

@@ -419,11 +419,8 @@ absl::Status Broker::KillProcess(const PeerRecord& by, ProcessId target) {
   if (!std::exchange(process.killed, true)) {
     outlet_.Send(process.set->launcher, Packet::Of(0, Kill{target}));
   }
-  if (process.peer != nullptr) {
-    outlet_.Kill(process.peer->id, process.peer->pidfd);
-  } else if (process.pidfd.valid()) {
-    outlet_.Kill(process.last_peer, process.pidfd);
-  }
+  if (process.peer != nullptr) outlet_.Kill(process.peer->id, process.peer->pidfd);
+  if (process.pidfd.valid()) outlet_.Kill(process.last_peer, process.pidfd);
   return absl::OkStatus();
 }
 
