@@ -13,6 +13,9 @@ BUILD   ?= build$(if $(SAN),/san-$(subst $(,),-,$(SAN)))
 PREFIX  ?= /usr/local
 FUZZ    ?= broker
 SECONDS ?= 60
+ifeq ($(strip $(BUILD)),)
+$(error BUILD= is empty: name the folder to build in)
+endif
 
 # A -j of the command line wins.
 MAKEFLAGS += -j$(shell nproc)
