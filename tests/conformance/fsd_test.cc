@@ -142,7 +142,7 @@ TEST_CASE("fsd: what is mounted below its folder is listed, and EXDEV in every o
   // As the host's /proc below its root.
   RunWorld({{.name = "fsd", .main = fsd::Main, .service = true, .arguments = {"/"}},
             Client([](ipc::Process& self) {
-              const auto names = File::Open(self, "/fs", O_RDONLY).value().List().value();
+              const auto names = File::Open(self, "/fs", O_RDONLY, 0, kSoon).value().List().value();
               CHECK(std::ranges::find(names, "proc", &ipc::ListedName::name) != names.end());
               for (const char* path : {"/fs/proc", "/fs/proc/version"}) {
                 CHECK(ErrnoOf(File::Open(self, path, O_RDONLY)) == EXDEV);
