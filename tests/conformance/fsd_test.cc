@@ -139,9 +139,8 @@ TEST_CASE("fsd: several reads are one message, each into its place in the region
 }
 
 TEST_CASE("fsd: what is mounted below its folder is listed, and EXDEV in every other way") {
-  // As the host's /proc below its root.
   RunWorld({{.name = "fsd", .main = fsd::Main, .service = true, .arguments = {"/"}},
-            Client([](ipc::Process& self) {
+            Client([](ipc::Process& self) {  // the host's /proc is mounted below its root
               const auto names = File::Open(self, "/fs", O_RDONLY, 0, kSoon).value().List().value();
               CHECK(std::ranges::find(names, "proc", &ipc::ListedName::name) != names.end());
               for (const char* path : {"/fs/proc", "/fs/proc/version"}) {
