@@ -69,7 +69,8 @@ class Spinner {
     return done();
   }
 
-  // After a wait that was not long enough: how long the sleep was that followed.
+  // How long the sleep was that followed a wait. One that a longer wait would have saved gives back
+  // the half that the wait in vain took, and doubles the bound.
   void LearnFrom(int64_t slept_ns) {
     if (slept_ns < bounds_.most_ns) budget_ns_ = std::min(bounds_.most_ns, budget_ns_ * 4);
   }

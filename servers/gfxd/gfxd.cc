@@ -25,7 +25,7 @@ constexpr int64_t kPeriodNs = 1'000'000'000 / 30;
 constexpr size_t kMaxWatchers = 256;
 constexpr size_t kMaxWatchersOfClient = 8;
 constexpr uint64_t kMaxCopiedBytes = 128 << 20;  // of one client's frames, shown or waiting
-constexpr size_t kMaxFreeBuffers = 8;
+constexpr uint64_t kMaxFreeBytes = 64 << 20;     // of buffers that are kept for the next frames
 constexpr absl::Duration kRequestCost = absl::Microseconds(10);  // of CPU time
 
 Rect RectOf(const FrameDamage& damage) { return {damage.x, damage.y, damage.width, damage.height}; }
@@ -230,9 +230,9 @@ class Server {
   void Retire(std::vector<SurfaceFrame> frames) {
     for (SurfaceFrame& frame : frames) {
       if (frame.message) frame.message->Reply(PresentReply{frame.shown_ns}).IgnoreError();
-      if (!frame.copy.empty() && free_buffers_.size() < kMaxFreeBuffers) {
-        free_buffers_.push_back(std::move(frame.copy));
-      }
+      if (frame.copy.empty() || free_bytes_ + frame.copy.capacity() > kMaxFreeBytes) continue;
+      free_bytes_ += frame.copy.capacity();
+      free_buffers_.push_back(std::move(frame.copy));
     }
   }
 
@@ -241,6 +241,7 @@ class Server {
     if (!free_buffers_.empty()) {
       buffer = std::move(free_buffers_.back());
       free_buffers_.pop_back();
+      free_bytes_ -= buffer.capacity();
     }
     buffer.resize(bytes);
     return buffer;
@@ -258,6 +259,7 @@ class Server {
   Damage changed_;  // since the last frame was composed
   std::vector<Watcher> watchers_;
   std::vector<std::vector<std::byte>> free_buffers_;
+  uint64_t free_bytes_ = 0;  // of their capacities
   int64_t next_tick_ns_;
 };
 

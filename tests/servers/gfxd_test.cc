@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "ipc/file_server.h"
 #include "servers/gfxd/pixel.h"
 #include "servers/gfxd/protocol.h"
@@ -225,7 +226,9 @@ TEST_CASE("one client cannot take what others need") {
                           const std::vector<Pixel> pixels(8192 * 4096 / sizeof(Pixel));
                           while (SendInline(gfx, surface, pixels).ok()) {
                           }
-                          CHECK(is_full(SendInline(gfx, surface, pixels)));
+                          const auto refused = SendInline(gfx, surface, pixels);
+                          CHECK(is_full(refused));  // before 16 frames wait
+                          CHECK(absl::StrContains(refused.status().message(), "128 MiB"));
 
                           const ipc::Channel frames = self.CreateChannel("frames").value();
                           const WatchRequest watch = {
