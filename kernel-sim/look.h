@@ -57,7 +57,8 @@ struct SeenSystem {
 void FindWaits(SeenSystem& system);
 
 // What the broker at this address shows to this user: the processes of its own launchers; to uid 0
-// all. A circle is shown if it was there twice. kNoSuchName, kNotPermitted: kernel-sim/service.h.
+// all. A circle is shown if it was there twice. kNoSuchName, kNotPermitted: kernel-sim/service.h;
+// kDeadline: the broker does not answer within 2 s.
 absl::StatusOr<SeenSystem> LookAt(const std::string& address);
 
 }  // namespace parley

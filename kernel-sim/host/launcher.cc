@@ -80,6 +80,7 @@ RunReport Launcher::Run() {
       if (!IsOver()) Serve(NextTurn());
     }
   }
+  if (report_.timed_out) NoteWhoIsLeft();
   KillAll();
   StopBroker();
   scope_.reset();
@@ -294,7 +295,7 @@ void Launcher::TellTrace() {
   trace_scale_.end_ticks = Ticks();
   trace_scale_.end_ns = report_.end_ns;
   traced_.Tell(trace_scale_, *options_.trace);
-  report_.notes = traced_.notes();
+  for (std::string& note : traced_.notes()) report_.notes.push_back(std::move(note));
 }
 
 }  // namespace parley::host

@@ -64,6 +64,8 @@ class Launcher final : public Machine {
   absl::Status ReplaceBroker();
   absl::Status MeetJoinedAgain();
 
+  void NoteWhoIsLeft();  // launcher_left.cc
+
   // launcher.cc
   void HoldLatency();
   bool SpawnNext();

@@ -1,6 +1,9 @@
 // Looking at a system through its broker.
 #include "kernel-sim/look.h"
 
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <cstring>
 #include <string_view>
 #include <tuple>
@@ -13,6 +16,8 @@
 namespace parley {
 namespace host {
 namespace {
+
+constexpr timeval kPatience = {2, 0};  // with a broker's answer
 
 constexpr uint32_t kServesMore = ~uint32_t{0};
 
@@ -120,6 +125,7 @@ bool IsIn(const SeenSystem& system, const std::vector<size_t>& circle, const See
 absl::StatusOr<SeenSystem> LookAt(const std::string& address) {
   auto broker = host::ConnectToBroker(address);
   if (!broker.ok()) return broker.status();
+  setsockopt(broker->get(), SOL_SOCKET, SO_RCVTIMEO, &host::kPatience, sizeof(host::kPatience));
   auto system = host::LookOnce(*broker);
   if (!system.ok() || system->circles.empty()) return system;
   const auto again = host::LookOnce(*broker);

@@ -100,6 +100,7 @@ absl::StatusOr<Packet> ReceivePacket(const UniqueFd& socket) {
       if (cut && packet.ok()) packet->fds.clear();
       return packet;
     }
+    if (size < 0 && errno == EAGAIN) return MakeError(Error::kDeadline, "the broker is silent");
     if (size == 0 || errno != EINTR) {
       return MakeError(Error::kNoSuchChannel, "the broker is gone");
     }

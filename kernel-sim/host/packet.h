@@ -106,7 +106,8 @@ class SocketMessage {
 // kNoSuchChannel: the far end is gone.
 absl::Status SendPacket(const UniqueFd& socket, const Packet& packet, int flags = 0);
 // Waits for the next packet. Without its descriptors, if Linux has no room for them all: whoever
-// needs them says so. kNoSuchChannel: the far end is gone.
+// needs them says so. kNoSuchChannel: the far end is gone; kDeadline: the socket's own time is
+// over.
 absl::StatusOr<Packet> ReceivePacket(const UniqueFd& socket);
 
 }  // namespace parley::host

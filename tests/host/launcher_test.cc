@@ -19,6 +19,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "kernel-sim/host/service.h"
@@ -334,6 +335,9 @@ TEST_CASE("launcher: a run ends at its limit") {
   REQUIRE(report.processes.size() == 2);
   CHECK(report.processes[0].running);
   CHECK(report.processes[1].running);
+  // Who was left, but services; this one never speaks to the broker.
+  REQUIRE(report.notes.size() == 1);
+  CHECK(absl::StartsWith(report.notes[0], "at the time limit: sleeps has not joined (Linux: S"));
 }
 
 TEST_CASE("launcher: a process begins with its user, its memory, and little else") {

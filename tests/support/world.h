@@ -74,6 +74,9 @@ inline parley::RunReport RunWorld(const std::vector<Actor>& actors,
   parley::RunReport report = RunAny(actors, kernel);
   for (const std::string& problem : report.problems) FAIL_CHECK(problem);
   CHECK_FALSE(report.timed_out);
+  if (report.timed_out) {
+    for (const std::string& note : report.notes) FAIL_CHECK(note);
+  }
   for (const parley::ProcessReport& process : report.processes) {
     if (process.service) continue;
     if (process.exit.kind == parley::ExitKind::kKilled) continue;  // by a test's parent, on purpose
