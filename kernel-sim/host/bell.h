@@ -49,9 +49,17 @@ void Collect(Bell& bell, Visit visit) {
   }
 }
 
+// A door that is slept on, closed for the `turn`th time. Several threads may sleep on one door, and
+// one that is told to look up may be on its way to sleep just then. If another thread then closes
+// the door again, its value is another, on which that thread does not sleep.
+constexpr uint32_t SleepingDoor(uint32_t turn) {
+  return static_cast<uint32_t>(Door::kSleeping) | turn << 2;
+}
+inline constexpr uint32_t kPollingDoor = static_cast<uint32_t>(Door::kPolling);
+
 // Before the server sleeps on the door, or polls. False if somebody has rung: collect again.
-inline bool CloseDoor(Bell& bell, Door door) {
-  bell.door.store(static_cast<uint32_t>(door));
+inline bool CloseDoor(Bell& bell, uint32_t closed) {
+  bell.door.store(closed);
   if (bell.summary.load() == 0) return true;
   bell.door.store(static_cast<uint32_t>(Door::kAwake));
   return false;

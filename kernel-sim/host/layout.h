@@ -205,7 +205,7 @@ inline constexpr uint32_t kBellBits = kBellWords * 64;
 
 enum class Door : uint32_t {
   kAwake = 0,     // somebody looks at the bell before sleeping
-  kSleeping = 1,  // wake one by the futex
+  kSleeping = 1,  // wake one by the futex; with a number in the bits above (bell.h)
   kPolling = 2,   // wake by the knocker
 };
 

@@ -20,8 +20,17 @@ constexpr int LinuxPriority(int priority) {
 }
 static_assert(LinuxPriority(kMinPriority) == 1 && LinuxPriority(kMaxPriority) == 95);
 
+// The sanitizers' own locks wait by sched_yield, which at SCHED_FIFO lets nobody of a lower
+// priority run: who waits for one that such a thread holds may keep it from the CPU for ever.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kCanBeRealTime = false;
+#else
+inline constexpr bool kCanBeRealTime = true;
+#endif
+
 // False where it is not permitted. A sporadic thread's budget is its process's to keep.
 inline bool SetLinuxPriority(pid_t thread, Policy policy, int linux_priority) {
+  if (!kCanBeRealTime) return false;
   const sched_param parameter = {linux_priority};
   const int scheduler = policy == Policy::kRoundRobin ? SCHED_RR : SCHED_FIFO;
   return sched_setscheduler(thread, scheduler | SCHED_RESET_ON_FORK, &parameter) == 0;

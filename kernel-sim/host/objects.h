@@ -345,6 +345,7 @@ struct HostChannel : Channel {
   // Whoever is watched must ring again. True if it has sent something meanwhile: it counts as rung.
   bool EndWatch();
   int receivers = 0;                             // threads that wait in Receive
+  uint32_t doors_closed = 0;                     // how often (SleepingDoor)
   uint32_t last_answered = ~0u;                  // Inbound::handle_slot
   bool paired = false;                           // one client alone keeps it busy
   uint32_t answers_awake = 0;                    // since a server of it slept

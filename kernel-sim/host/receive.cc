@@ -334,11 +334,13 @@ struct View {
       seen = channel.watched->sequence;
     }
     for (const auto& bell : channel.bells) bells.push_back(&bell->bell());
+    closed = SleepingDoor(channel.doors_closed);
   }
   const std::atomic<uint32_t>& wake;
   Slot* watched = nullptr;
   uint32_t seen = 0;  // the last request in it
   absl::InlinedVector<Bell*, 4> bells;
+  uint32_t closed = 0;  // the doors, unless somebody has rung or closed them again
 
   // Whether somebody wants to be looked at. Relaxed: a hint, taken again under the lock.
   bool HasNews() const {
@@ -359,7 +361,7 @@ struct View {
   // Sleeps until the thread is nudged, somebody rings, or the time has come.
   void Sleep(int64_t until_ns) const {
     if (Bell* only = OnlyBell()) {
-      FutexWait(only->door, static_cast<uint32_t>(Door::kSleeping), until_ns, Sharing::kShared);
+      FutexWait(only->door, closed, until_ns, Sharing::kShared);
       return;
     }
     std::array<futex_waitv, FUTEX_WAITV_MAX> words = {};
@@ -369,7 +371,7 @@ struct View {
     for (Bell* bell : bells) {
       if (count > kMostDoors) break;
       words[count].uaddr = reinterpret_cast<uintptr_t>(&bell->door);
-      words[count].val = static_cast<uint32_t>(Door::kSleeping);
+      words[count].val = closed;
       words[count].flags = FUTEX_32;
       ++count;
     }
@@ -384,9 +386,10 @@ struct View {
 // Closes the doors of all its bells; false if somebody has rung meanwhile.
 bool Process::CloseDoors(HostChannel& channel) {
   if (channel.EndWatch()) return false;
+  const uint32_t sleeping = SleepingDoor(++channel.doors_closed);
   bool closed = true;
   for (size_t i = 0; i < channel.bells.size(); ++i) {
-    const Door door = i < kMostDoors ? Door::kSleeping : Door::kPolling;
+    const uint32_t door = i < kMostDoors ? sleeping : kPollingDoor;
     closed = CloseDoor(channel.bells[i]->bell(), door) && closed;
   }
   return closed;

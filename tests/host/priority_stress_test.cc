@@ -142,7 +142,7 @@ int CountInversions(const Setup& setup) {
 
 bool LacksRealTime() {
   if (::tests::conformance::CanRunRealTime()) return false;
-  MESSAGE("not run: this user may not use SCHED_FIFO");
+  MESSAGE("not run: SCHED_FIFO is not permitted, or a sanitizer is built in");
   return true;
 }
 

@@ -128,14 +128,14 @@ TEST_CASE("a bell gives back each bit that was rung, once, and whoever rings ope
     rung[bit] = 1;
     CHECK(Ring(*bell, bit) == Door::kAwake);
   }
-  CHECK_FALSE(CloseDoor(*bell, Door::kSleeping));
+  CHECK_FALSE(CloseDoor(*bell, SleepingDoor(1)));
   Collect(*bell, [&](uint32_t bit) { --rung[bit]; });
   for (const auto& [bit, count] : rung) CHECK(count == 0);
-  CHECK(CloseDoor(*bell, Door::kPolling));
+  CHECK(CloseDoor(*bell, kPollingDoor));
   CHECK(Ring(*bell, 0) == Door::kPolling);
   bell->door = static_cast<uint32_t>(Door::kAwake);
   Collect(*bell, [](uint32_t) {});
-  CHECK(CloseDoor(*bell, Door::kSleeping));
+  CHECK(CloseDoor(*bell, SleepingDoor(~0u)));
   CHECK(Ring(*bell, kBellBits - 1) == Door::kSleeping);
   OpenDoor(*bell);
   CHECK(Ring(*bell, kBellBits - 1) == Door::kAwake);
@@ -154,8 +154,8 @@ class Server {
         watching_ = false;
         if (WithdrawWatch(slot_, last_)) Serve();
       }
-      if (handled_ < requests && !watching_ && CloseDoor(bell_, Door::kSleeping)) {
-        FutexWait(bell_.door, static_cast<uint32_t>(Door::kSleeping), kNever, Sharing::kShared);
+      if (handled_ < requests && !watching_ && CloseDoor(bell_, SleepingDoor(0))) {
+        FutexWait(bell_.door, SleepingDoor(0), kNever, Sharing::kShared);
       }
     }
   }
