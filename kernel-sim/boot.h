@@ -74,7 +74,7 @@ struct SimulationOptions {
 
 struct HostOptions {
   int cpus = 0;               // CPUs that the processes may run on, 0: all there are
-  int64_t limit_ns = kNever;  // the run is stopped after this time
+  int64_t limit_ns = kNever;  // the run is stopped after this time, and `notes` say who was left
   // Threads spin longer before they sleep, and idle CPUs are kept from deep sleep where that is
   // permitted: shortest answers, for the energy they cost.
   bool low_latency = false;
