@@ -44,6 +44,9 @@ int Echo(ipc::Process& self) {
   }
 }
 
+// Once the killer has done: the run is about to end, and to kill server and callers one by one.
+void SleepForEver(ipc::Process& self) { self.Sleep(absl::InfiniteDuration()).IgnoreError(); }
+
 // In two threads, so that it also happens that both are in the kernel.
 int Call(ipc::Process& self, Facts& facts) {
   ipc::Connection to = self.Open("/echo", kPatience).value();
@@ -54,7 +57,7 @@ int Call(ipc::Process& self, Facts& facts) {
       uint64_t reply = ~i;
       const auto sent =
           to.Send(ipc::BytesOf(i), ipc::MutableBytesOf(reply), {.deadline = kPatience});
-      if (facts.dead) return;  // the run is over, and the server killed
+      if (facts.dead) return SleepForEver(self);
       if (!sent.ok() || reply != i) FAIL_CHECK("a call is lost: " << sent.status().ToString());
       ++facts.answered;
       if (i % 16 != 0) continue;
@@ -74,7 +77,7 @@ int CallOnly(ipc::Process& self, Facts& facts) {
   for (uint64_t i = 0;; ++i) {
     uint64_t reply = ~i;
     const auto sent = to.Send(ipc::BytesOf(i), ipc::MutableBytesOf(reply), {.deadline = kPatience});
-    if (facts.dead) return 0;  // as above
+    if (facts.dead) SleepForEver(self);
     if (!sent.ok() || reply != i) FAIL_CHECK("a call is lost: " << sent.status().ToString());
     ++facts.answered;
   }
