@@ -5,14 +5,11 @@
 //   (3) TakeMessage, TakePulse: the receiver has it, and runs at its priority (P3)
 //   (4) the receiver itself copies the bytes, without the lock
 //
-// A receiver sleeps on the door of its channel's only bell, which costs least; with several, on its
-// own word and on each door; of bells beyond what Linux can
-// wait for at once the agent hears, since their clients knock. Before it sleeps, it withdraws the
-// watch and closes the doors; whoever leaves while others wait closes them again.
+// Before a receiver sleeps (receive_view.h) it withdraws the watch and closes the doors; whoever
+// leaves while others wait closes them again.
 //
 // Somebody who rings without end keeps receivers awake, but never the lock: each failed try to
 // close the doors gives it to whoever else wants it.
-#include <linux/futex.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -20,6 +17,7 @@
 #include "kernel-sim/host/bell.h"
 #include "kernel-sim/host/process.h"
 #include "kernel-sim/host/read_once.h"
+#include "kernel-sim/host/receive_view.h"
 #include "kernel-sim/host/slot.h"
 #include "kernel-sim/host/spin.h"
 
@@ -321,68 +319,6 @@ void Process::ShowServes(HostThread& server) {
 
 // -- Waiting
 
-namespace {
-
-constexpr size_t kMostDoors = FUTEX_WAITV_MAX - 1;
-
-// What a receiver may look at without the lock: it stays mapped while the receiver waits. A bell
-// that is added meanwhile nudges it.
-struct View {
-  View(const HostThread& server, const HostChannel& channel) : wake(server.wake) {
-    if (channel.watched != nullptr) {
-      watched = &channel.watched->slot();
-      seen = channel.watched->sequence;
-    }
-    for (const auto& bell : channel.bells) bells.push_back(&bell->bell());
-    closed = SleepingDoor(channel.doors_closed);
-  }
-  const std::atomic<uint32_t>& wake;
-  Slot* watched = nullptr;
-  uint32_t seen = 0;  // the last request in it
-  absl::InlinedVector<Bell*, 4> bells;
-  uint32_t closed = 0;  // the doors, unless somebody has rung or closed them again
-
-  // Whether somebody wants to be looked at. Relaxed: a hint, taken again under the lock.
-  bool HasNews() const {
-    if (wake.load(std::memory_order_relaxed) != 0) return true;
-    if (watched != nullptr &&
-        HasNewRequest(watched->request.load(std::memory_order_relaxed), seen)) {
-      ExpectToRead(*watched);
-      return true;
-    }
-    for (const Bell* bell : bells) {
-      if (bell->summary.load(std::memory_order_relaxed) != 0) return true;
-    }
-    return false;
-  }
-
-  Bell* OnlyBell() const { return bells.size() == 1 ? bells[0] : nullptr; }
-
-  // Sleeps until the thread is nudged, somebody rings, or the time has come.
-  void Sleep(int64_t until_ns) const {
-    if (Bell* only = OnlyBell()) {
-      FutexWait(only->door, closed, until_ns, Sharing::kShared);
-      return;
-    }
-    std::array<futex_waitv, FUTEX_WAITV_MAX> words = {};
-    words[0].uaddr = reinterpret_cast<uintptr_t>(&wake);
-    words[0].flags = FUTEX_32 | FUTEX_PRIVATE_FLAG;
-    uint32_t count = 1;
-    for (Bell* bell : bells) {
-      if (count > kMostDoors) break;
-      words[count].uaddr = reinterpret_cast<uintptr_t>(&bell->door);
-      words[count].val = closed;
-      words[count].flags = FUTEX_32;
-      ++count;
-    }
-    const timespec until = ToTimespec(until_ns);
-    syscall(SYS_futex_waitv, words.data(), count, 0, until_ns == kNever ? nullptr : &until,
-            CLOCK_MONOTONIC);
-  }
-};
-
-}  // namespace
-
 // Closes the doors of all its bells; false if somebody has rung meanwhile.
 bool Process::CloseDoors(HostChannel& channel) {
   if (channel.EndWatch()) return false;
@@ -411,7 +347,7 @@ void Process::OpenDoors(HostChannel& channel) {
 
 // As long as that pays. The lock is held on entry and on return.
 void Process::WaitAwakeToReceive(HostThread& server, HostChannel& channel, int cpu) {
-  const View view(server, channel);
+  const ReceiverView view(server, channel);
   auto done = [&] { return view.HasNews(); };
   ServedLink* looked_at = channel.watched == nullptr ? nullptr : &channel.watched->link;
   if (looked_at != nullptr) ++looked_at->held;  // its client may die meanwhile
@@ -468,7 +404,7 @@ absl::Status Process::WaitToReceive(HostThread& server, HostChannel& channel, in
       Tracer::Sleeps(server, channel);
       channel.answers_awake = 0;
       if (channel.paired && server.WantsToPair(cpu)) Pair(server, cpu);
-      const View view(server, channel);
+      const ReceiverView view(server, channel);
       server.asleep_at = view.OnlyBell();
       lock_.Unlock();
       const int64_t asleep = MonotonicNs();
