@@ -149,6 +149,9 @@ bool Broker::Dispatch(PeerRecord& peer, const Packet& packet) {
 }
 
 bool Broker::DispatchStranger(PeerRecord& peer, const Packet& packet) {
+  // Who has shown a ledger says what it claims; it will be that process, and must not become
+  // another one, or a launcher, before.
+  if (peer.rejoining != nullptr && packet.header()->kind != Kind::kClaims) return false;
   switch (packet.header()->kind) {
     case Kind::kBecomeLauncher:
       return OnBecomeLauncher(peer, packet);

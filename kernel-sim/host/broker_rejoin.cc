@@ -91,7 +91,7 @@ void Broker::TakeEarly(EarlyPackets& early) {
 
 bool Broker::OnRejoin(PeerRecord& peer, const Packet& packet) {
   const std::optional<Rejoin> rejoin = packet.As<Rejoin>();
-  if (!rejoin || peer.rejoining != nullptr) return false;
+  if (!rejoin) return false;
   const absl::Status shown = ReadLedger(peer, *rejoin, packet);
   if (!shown.ok()) Conclude(peer, packet.header()->call, shown);
   return shown.ok();

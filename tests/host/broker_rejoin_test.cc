@@ -306,6 +306,31 @@ TEST_CASE("rejoin: who had not joined joins the next broker with its old ticket"
   CHECK_FALSE(next.broker.restoring());
 }
 
+TEST_CASE("rejoin: who has shown its ledger becomes no other process, and no launcher") {
+  BrokerRig first({}, Reign(0));
+  Actor old = first.Start("old", {.uid = 3});
+  const Actor young = first.Launched("young", {.uid = 3});
+  for (const Packet& other :
+       {Packet::Of(502, Join{kWireVersion, 0, young.ticket}),
+        Packet::Of(502, BecomeLauncher{kWireVersion, 0}, JoinTail({"client"})),
+        Packet::Of(502, Look{kWireVersion, ProcessId{1}, 0})}) {
+    BrokerRig next({}, Reign(1), 2);
+    next.Expect<Done>(next.launcher, Adopt{old.launch, static_cast<uint32_t>(getpid()), 0},
+                      JoinTail({"client", "old"}));
+    next.Expect<Done>(next.launcher, Adopt{young.launch, 77, 0}, JoinTail({"client", "young"}));
+    old.peer = next.NewPeer(3);
+    Packet rejoin = Packet::Of(500, Rejoin{kWireVersion, old.process});
+    for (const UniqueFd& fd : old.fds) rejoin.fds.push_back(CopyOf(fd));
+    next.broker.OnPacket(old.peer, rejoin);
+    next.broker.OnPacket(old.peer, Packet::Of(501, Claims{1}));
+    REQUIRE_FALSE(next.outlet.dropped.contains(old.peer));
+    next.broker.OnPacket(old.peer, other);
+    CHECK(next.outlet.dropped.contains(old.peer));
+    next.broker.OnTick(kLongPast);
+    next.broker.CheckInvariants();
+  }
+}
+
 TEST_CASE("rejoin: the end of a process that nobody had confirmed is told to its maker") {
   BrokerRig first({}, Reign(0));
   Actor maker = first.Start("a maker");
