@@ -37,12 +37,13 @@ std::string LinuxSaysOf(uint32_t pid, uint32_t tid) {
 // Before they are killed. From a broker that does not answer soon, only Linux's words are left.
 void Launcher::NoteWhoIsLeft() {
   const auto system = LookAt(address_);
+  const std::vector<SeenThread> threads = system.ok() ? system->threads : std::vector<SeenThread>();
   std::vector<std::string> lines;
   for (const auto& [id, child] : children_) {
     if (!child.report.running || child.report.service) continue;
     const auto pid = static_cast<uint32_t>(child.pid);
     const size_t before = lines.size();
-    for (const SeenThread& thread : system.ok() ? system->threads : std::vector<SeenThread>()) {
+    for (const SeenThread& thread : threads) {
       if (thread.process != id) continue;
       std::string state(Name(thread.state));
       if (!thread.channel_name.empty()) absl::StrAppend(&state, " of ", thread.channel_name);

@@ -18,7 +18,6 @@ namespace host {
 namespace {
 
 constexpr timeval kPatience = {2, 0};  // with a broker's answer
-
 constexpr uint32_t kServesMore = ~uint32_t{0};
 
 // Another process's claim, for a terminal.
@@ -127,6 +126,10 @@ absl::StatusOr<SeenSystem> LookAt(const std::string& address) {
   if (!broker.ok()) return broker.status();
   setsockopt(broker->get(), SOL_SOCKET, SO_RCVTIMEO, &host::kPatience, sizeof(host::kPatience));
   auto system = host::LookOnce(*broker);
+  if (!system.ok() && ErrorOf(system.status()) == Error::kDeadline) {
+    return MakeError(Error::kDeadline, absl::StrCat("the broker at ", address, " has not answered ",
+                                                    "for ", host::kPatience.tv_sec, " s"));
+  }
   if (!system.ok() || system->circles.empty()) return system;
   const auto again = host::LookOnce(*broker);
   if (!again.ok()) return again;
